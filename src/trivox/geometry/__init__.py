@@ -1,0 +1,1 @@
+"""Ground floor: cameras, skeletons, heatmaps, triangulation. No weights, no files."""

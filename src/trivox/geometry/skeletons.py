@@ -1,0 +1,1 @@
+"""Skeletons: named joints, bones, left-right pairs, and conversion between them by joint name."""

@@ -1,0 +1,1 @@
+"""Networks. They have weights, but read no files except in `weights.py`."""

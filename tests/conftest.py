@@ -1,0 +1,35 @@
+"""Shared by all tests: shape and type checks switched on, and where the real recordings lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Every annotation in trivox is checked while the tests run, and only then.
+install_import_hook("trivox", "beartype.beartype")
+
+# A slow machine is not a failing test.
+settings.register_profile("trivox", deadline=None, max_examples=50)
+settings.load_profile("trivox")
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder with real recordings (`TRIVOX_DATA`, default `../shared/data`); tests that need it skip without it."""
+    folder = Path(os.environ.get("TRIVOX_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}; set TRIVOX_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder with inputs and outputs of the reference system (`TRIVOX_GOLDEN`, default `../shared/golden`)."""
+    folder = Path(os.environ.get("TRIVOX_GOLDEN", PROJECT.parent / "shared" / "golden"))
+    if not folder.is_dir():
+        pytest.skip(f"no golden data at {folder}; set TRIVOX_GOLDEN")
+    return folder
