@@ -96,6 +96,12 @@ class Cameras(TensorDataclass):
         size = (boxes_px[..., [3, 2]] - boxes_px[..., [1, 0]]).round().long()
         return replace(self, K=K, image_hw=size)
 
+    def expanded(self, *batch_shape: int) -> Cameras:
+        """The same cameras repeated (without copying) to a larger batch; `(V,)` becomes `(B, V)`."""
+        extra = len(batch_shape) - len(self.batch_shape)
+        assert extra >= 0, f"cannot expand a batch of {tuple(self.batch_shape)} to {batch_shape}"
+        return self.map(lambda t: t.expand(*batch_shape, *t.shape[len(self.batch_shape) :]))
+
     def scaled(self, factors: Float[Tensor, "*#b 2"]) -> Cameras:
         """Cameras of the pictures stretched by `factors` (x, y)."""
         factors = factors.to(self.K)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, conversion, converted
 from trivox.geometry.tensors import TensorDataclass
 
 
@@ -27,3 +28,24 @@ class Poses(TensorDataclass):
     fps: float
     up: Float[Tensor, "3"] | None = None
     covariance_mm2: Float[Tensor, "F P J 3 3"] | None = None
+
+    def converted(self, skeleton: Skeleton) -> Poses:
+        """The same people with the joints of `skeleton`, by name; a joint that cannot be had is invalid."""
+        if skeleton == self.skeleton:
+            return self
+        points = converted(self.points_mm, self.valid, self.skeleton, skeleton)
+        confidence = converted(self.confidence[..., None], self.valid, self.skeleton, skeleton).points[..., 0]
+        covariance = self.covariance_mm2
+        if covariance is not None:
+            # A mean of joints with independent errors: variances add with the squares of the weights.
+            squares = conversion(self.skeleton, skeleton).weights.to(covariance) ** 2
+            mixed = (squares @ covariance.flatten(-2)).unflatten(-1, (3, 3))
+            covariance = torch.where(points.valid[..., None, None], mixed, 0)
+        return replace(
+            self,
+            points_mm=points.points,
+            valid=points.valid,
+            confidence=confidence,
+            skeleton=skeleton,
+            covariance_mm2=covariance,
+        )

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 
+# Not `typing.Self`: the run-time type checker of the tests cannot resolve it on single methods.
+Some = TypeVar("Some", bound="TensorDataclass")
+
+
 class TensorDataclass:
     """Base of `Cameras`, `Triangulated` and the like: `map`, `to`, indexing and `stack` over all tensor fields."""
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self: Some, change: Callable[[Tensor], Tensor]) -> Some:
         """Apply `change` to every tensor field and keep the others."""
         changed = {
             f.name: change(value)
@@ -26,22 +30,31 @@ class TensorDataclass:
         }
         return replace(self, **changed)  # type: ignore[type-var]
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(self: Some, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Some:
         """Move every tensor to `device`; floating tensors also take `dtype`."""
         return self.map(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
-    def __getitem__(self, index: Any) -> Self:
+    def __getitem__(self: Some, index: Any) -> Some:
         """Index the leading batch axes, as one would index each tensor."""
         return self.map(lambda t: t[index])
 
     @classmethod
-    def stack(cls, items: Sequence[Self]) -> Self:
+    def stack(cls, items: Sequence[Some]) -> Some:
         """Join equal-shaped objects along a new first axis. Fields that are not tensors come from the first."""
-        assert items, "stack needs at least one object"
+        return cls._joined(items, torch.stack)
+
+    @classmethod
+    def concatenated(cls, items: Sequence[Some]) -> Some:
+        """Join objects along their first axis. Fields that are not tensors come from the first."""
+        return cls._joined(items, torch.cat)
+
+    @classmethod
+    def _joined(cls, items: Sequence[Some], join: Callable[[list[Tensor]], Tensor]) -> Some:
+        assert items, "there is nothing to join"
         first = items[0]
-        stacked = {
-            f.name: torch.stack([getattr(item, f.name) for item in items])
+        joined = {
+            f.name: join([getattr(item, f.name) for item in items])
             for f in fields(first)  # type: ignore[arg-type]
             if isinstance(getattr(first, f.name), Tensor)
         }
-        return replace(first, **stacked)  # type: ignore[type-var]
+        return replace(first, **joined)  # type: ignore[type-var]

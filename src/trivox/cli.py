@@ -1,0 +1,235 @@
+"""The command line. Same names as in Python; every mistake of input ends in one sentence and exit code 2.
+
+The classes are the commands, their fields the options, the texts under the fields the help. What a command needs is
+imported when it runs, so that `trivox --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg, subcommand
+
+from trivox.errors import InputError
+
+if TYPE_CHECKING:
+    from trivox.geometry.rig import Rig
+
+RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
+Method = Literal["ransac", "linear"]
+SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
+Units = Annotated[Literal["mm", "cm", "m"] | None, arg(metavar="{mm,cm,m}")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithRig:
+    """Commands that begin with a calibration, and options for what its file does not say."""
+
+    rig: RigPath
+    """Calibration file (formats: docs/formats.md)."""
+    units: Units = None
+    """Unit of the calibration's lengths, where its format does not tell."""
+    up: Annotated[Literal["x", "-x", "y", "-y", "z", "-z"] | None, arg(metavar="{x,-x,y,-y,z,-z}")] = None
+    """World axis that points up, where the format does not tell."""
+    image_size: Annotated[tuple[int, int] | None, arg(metavar="HEIGHT WIDTH")] = None
+    """Size of the calibrated pictures in pixels, where the format does not tell."""
+    subject: Annotated[str | None, arg(metavar="NAME")] = None
+    """Whose cameras to take, for a calibration of several subjects (Human3.6M)."""
+
+    def load_rig(self) -> Rig:
+        from trivox.files.calibrations import load_rig
+
+        return load_rig(self.rig, units=self.units, up=self.up, image_size=self.image_size, subject=self.subject)
+
+
+@dataclass(frozen=True, kw_only=True)
+class People(WithRig):
+    """What `predict` and `triangulate` share."""
+
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the results."""
+    method: Method = "ransac"
+    """Robust over all pairs of views, or linear weighted by score; both refined."""
+    people: Annotated[int, arg(metavar="N")] = 1
+    """How many people to follow: those seen by the most views, then the largest, come first."""
+    cameras: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
+    """Camera names in the order of the files, where the file names do not tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(People):
+    """Synchronized videos or image folders of a calibrated rig in, 3D joints in millimetres out."""
+
+    videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO [VIDEO ...]")]
+    """One video or image folder per camera, named like the cameras."""
+    skeleton: SkeletonName = "coco17"
+    """Joints to give."""
+    image_fit: Annotated[
+        Literal["scale", "left", "center", "right"] | None, arg(metavar="{scale,left,center,right}")
+    ] = None
+    """How pictures of another size than calibrated sit in the calibrated frame."""
+    fps: Annotated[float | None, arg(metavar="RATE")] = None
+    """Frame rate of image folders; videos tell their own."""
+
+    def run(self) -> None:
+        from trivox.predict import predict
+
+        predict(
+            self.load_rig(),
+            self.videos,
+            out=self.out,
+            cameras=self.cameras or None,
+            method=self.method,
+            people=self.people,
+            skeleton=self.skeleton,
+            image_fit=self.image_fit,
+            fps=self.fps,
+        )
+        _print_result(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triangulate(People):
+    """2D keypoints of each view (OpenPose, COCO/MMPose, DeepLabCut, anipose, our npz) in, 3D joints out."""
+
+    keypoints: Annotated[Positional[tuple[Path, ...]], arg(metavar="KEYPOINTS [KEYPOINTS ...]")]
+    """One keypoint file or folder per camera, named like the cameras."""
+    skeleton: SkeletonName | None = None
+    """Joints of the files, where they do not name them."""
+    fps: Annotated[float | None, arg(metavar="RATE")] = None
+    """Frame rate, for the times in the exports (30 unless given)."""
+
+    def run(self) -> None:
+        from trivox.triangulate_files import triangulate_files
+
+        triangulate_files(
+            self.load_rig(),
+            self.keypoints,
+            out=self.out,
+            cameras=self.cameras or None,
+            method=self.method,
+            people=self.people,
+            skeleton=self.skeleton,
+            fps=self.fps,
+        )
+        _print_result(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show(WithRig):
+    """Tell what a calibration holds: sizes, focal lengths, positions, distortion."""
+
+    def run(self) -> None:
+        from trivox.calibration_report import show
+
+        print(show(self.load_rig()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(WithRig):
+    """Write a calibration in another format."""
+
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    """File to write; its name decides the format unless --format does."""
+    format: Annotated[str | None, arg(metavar="NAME")] = None
+    """Format to write (docs/formats.md)."""
+    out_units: Units = None
+    """Unit to write, for formats that leave it open."""
+
+    def run(self) -> None:
+        from trivox.files.calibrations import save_rig
+
+        save_rig(self.load_rig(), self.out, format=self.format, units=self.out_units)
+        print(f"wrote {self.out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(WithRig):
+    """Look for faults in a calibration. Exit code 1 where there are any."""
+
+    def run(self) -> None:
+        from trivox.calibration_report import check
+
+        findings = check(self.load_rig())
+        for finding in findings:
+            print(finding)
+        if findings:
+            sys.exit(1)
+        print(f"{self.rig}: no faults found")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Show, convert or check a calibration."""
+
+    command: (
+        Annotated[Show, subcommand("show")]
+        | Annotated[Convert, subcommand("convert")]
+        | Annotated[Check, subcommand("check")]
+    )
+
+    def run(self) -> None:
+        self.command.run()
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Run everything on a small rendered scene that comes with trivox, and compare with its exact truth."""
+
+    out: Path = Path("trivox-demo")
+    """Folder for the results."""
+
+    def run(self) -> None:
+        from trivox.demo import run_demo
+
+        score = run_demo(self.out)
+        _print_result(self.out)
+        print(
+            f"compared with the exact truth of the rendered scene: mean {score.mean_mm:.1f} mm, median "
+            f"{score.median_mm:.1f} mm over all joints (limbs: mean {score.limb_mean_mm:.1f} mm)"
+        )
+
+
+Command = OmitSubcommandPrefixes[
+    AvoidSubcommands[
+        Annotated[Predict, subcommand("predict")]
+        | Annotated[Triangulate, subcommand("triangulate")]
+        | Annotated[Calibration, subcommand("calibration")]
+        | Annotated[Demo, subcommand("demo")]
+    ]
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `trivox`."""
+    command = tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
+    sys.exit(_guarded(command.run))
+
+
+_DESCRIPTION = "Synchronized, calibrated videos of people in, 3D joints in millimetres out."
+
+
+def _guarded(run: Callable[[], None]) -> int:
+    """Run a command; the user's mistakes are one sentence on the error stream and code 2, Ctrl-C is code 130."""
+    try:
+        run()
+    except InputError as error:
+        print(f"trivox: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("trivox: stopped; what is done is kept, and the same command continues from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print_result(out: Path) -> None:
+    from trivox.files.results import load_result
+    from trivox.summary import summary_table
+
+    print(summary_table(load_result(out).summary))
+    print(f"results in {out}: poses.npz, poses.trc, poses.csv, keypoints/, rig.toml, summary.json")

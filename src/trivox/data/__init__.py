@@ -1,0 +1,1 @@
+"""Samples: pictures of people with their cameras."""

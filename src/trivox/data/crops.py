@@ -1,0 +1,61 @@
+"""Cut a person out of a picture, and let the camera follow. The only place where picture and camera change together.
+
+Boxes are whole pixels (x0, y0, x1, y1), square, and may leave the picture, where the crop is black. Cropping
+subtracts from the principal point, resizing scales `K[:2]`, so a point of the crop is a point of the crop's camera.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+
+def square_boxes(
+    points_px: Float[Tensor, "*b J 2"], seen: Bool[Tensor, "*b J"], margin: float
+) -> Int[Tensor, "*b 4"]:
+    """Square boxes around the seen points, `margin` times their longer side; empty (all 0) where none is seen."""
+    mask = seen[..., None]
+    high = torch.where(mask, points_px, -torch.inf).amax(-2)
+    low = torch.where(mask, points_px, torch.inf).amin(-2)
+    any_seen = seen.any(-1)[..., None]
+    side = ((high - low).amax(-1, keepdim=True) * margin).clamp_min(8.0)
+    corner = ((high + low - side) / 2).round()
+    box = torch.cat([corner, corner + side.round()], dim=-1)
+    return torch.where(any_seen, box, 0.0).long()
+
+
+def cut(
+    picture: UInt8[np.ndarray, "H W 3"], box: Int[np.ndarray, "4"], size_hw: tuple[int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The box of the picture, black outside, resized to `size_hw` (area average when shrinking, else linear)."""
+    x0, y0, x1, y1 = (int(v) for v in box)
+    height, width = picture.shape[:2]
+    inside = picture[max(y0, 0) : max(min(y1, height), 0), max(x0, 0) : max(min(x1, width), 0)]
+    if inside.size == 0:
+        return np.zeros((*size_hw, 3), np.uint8)
+    shrinks = (y1 - y0) >= size_hw[0] and (x1 - x0) >= size_hw[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    if inside.shape[:2] != (y1 - y0, x1 - x0):
+        top, left = max(-y0, 0), max(-x0, 0)
+        bottom, right = (y1 - y0) - top - inside.shape[0], (x1 - x0) - left - inside.shape[1]
+        inside = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return cv2.resize(inside, (size_hw[1], size_hw[0]), interpolation=interpolation)
+
+
+def letterboxed(
+    picture: UInt8[np.ndarray, "H W 3"], size_hw: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
+    """The whole picture shrunk into the top-left of a black `size_hw`, and pixels of the picture per pixel of it."""
+    scale = max(picture.shape[0] / size_hw[0], picture.shape[1] / size_hw[1])
+    height, width = (max(1, round(n / scale)) for n in picture.shape[:2])
+    framed = np.zeros((*size_hw, 3), np.uint8)
+    framed[:height, :width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return framed, scale
+
+
+def to_images(pictures: UInt8[np.ndarray, "B h w 3"], device: torch.device) -> Float[Tensor, "B 3 h w"]:
+    """Pictures as networks take them: RGB float32 in 0..1, channels first."""
+    return torch.from_numpy(pictures).to(device).movedim(-1, 1).float() / 255

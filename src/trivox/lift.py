@@ -1,0 +1,54 @@
+"""Lift matched 2D joints of people into 3D, judging every view at the person's own size in it.
+
+A detector errs by a share of the person's size in the picture, not by a number of pixels. Each view is therefore
+scaled until the person spans the side of the network's input, so that one threshold in pixels *of that input*
+serves near and far cameras, small and large pictures; the errors returned are in pixels of the given pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import triangulate, triangulate_ransac
+
+Method = Literal["ransac", "linear"]
+METHODS: tuple[Method, ...] = ("ransac", "linear")
+
+# The picture of a person that thresholds are written for: a crop of 256 pixels.
+_REFERENCE_PX = 256.0
+# RANSAC's threshold in such a picture: twice the spread of MoveNet's limb joints on real recordings.
+_THRESHOLD_PX = 12.0
+_HUBER_PX = 4.0
+# Joints below this score are not where they seem to be.
+_LEAST_SCORE = 0.15
+
+
+def lift(
+    points_px: Float[Tensor, "*b V J 2"],
+    scores: Float[Tensor, "*b V J"],
+    cameras: Cameras,
+    crop_sides_px: Float[Tensor, "*b V"],
+    method: Method,
+) -> Triangulated:
+    """Triangulate people from corner-origin, distorted pixels; `cameras` is (V,), scores 0 mark absent joints.
+
+    `crop_sides_px` is the side of the square crop a person fills in each view, in pixels of the picture.
+    """
+    factors = _REFERENCE_PX / crop_sides_px.clamp_min(1.0)
+    scaled = cameras.expanded(*factors.shape).scaled(factors[..., None].expand(*factors.shape, 2))
+    scaled_points = points_px * factors[..., None, None]
+    weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0)
+    if method == "ransac":
+        found = triangulate_ransac(
+            scaled_points, scaled, weights, threshold_px=_THRESHOLD_PX, refine=True, huber_px=_HUBER_PX
+        )
+    else:
+        found = triangulate(scaled_points, scaled, weights, refine=True, huber_px=_HUBER_PX)
+    return replace(found, reprojection_px=found.reprojection_px / factors[..., None])

@@ -1,0 +1,88 @@
+"""Everybody in view at an instant, in 3D: detections of the views, associated and lifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.geometry.association import AssociatedPeople, associate, person_sizes_px
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.tensors import TensorDataclass
+from trivox.lift import Method, lift
+from trivox.people.networks import Joints2D
+
+# A crop spans this times the box around a person's joints: room for head, hands and feet.
+CROP_MARGIN = 1.25
+# Fewer joints in space are not a person.
+_LEAST_JOINTS = 4
+
+
+@dataclass(frozen=True)
+class Candidates(TensorDataclass):
+    """P people at each of F instants: their 2D joints in V views and their 3D joints, as in `Triangulated`.
+
+    `worth` counts the views that see a person, plus below one for the size; 0 marks an absent person.
+    """
+
+    points_mm: Float[Tensor, "F P J 3"]
+    valid: Bool[Tensor, "F P J"]
+    confidence: Float[Tensor, "F P J"]
+    covariance_mm2: Float[Tensor, "F P J 3 3"]
+    points_px: Float[Tensor, "F P V J 2"]
+    scores: Float[Tensor, "F P V J"]
+    inliers: Bool[Tensor, "F P V J"]
+    reprojection_px: Float[Tensor, "F P V J"]
+    worth: Float[Tensor, "F P"]
+
+    @property
+    def centres_mm(self) -> Float[Tensor, "F P 3"]:
+        return centres_mm(self.points_mm, self.valid)
+
+
+def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) -> Float[Tensor, "*b 3"]:
+    """Mean of the valid joints; zeros where there are none."""
+    count = valid.sum(-1, keepdim=True).clamp_min(1)
+    return (points_mm * valid[..., None]).sum(-2) / count
+
+
+def find_candidates(
+    detections: Joints2D, cameras: Cameras, most_people: int, method: Method = "ransac"
+) -> Candidates:
+    """People in 3D from detections (F, V, D); at most `most_people` an instant, best supported first."""
+    associated = associate(detections.points_px, detections.scores, cameras, most_people)
+    chosen = gathered(detections, associated)
+    sizes_px = person_sizes_px(chosen.points_px, chosen.scores)
+    found = lift(chosen.points_px, chosen.scores, cameras, sizes_px * CROP_MARGIN, method)
+    usable = found.valid.sum(-1) >= _LEAST_JOINTS
+    return Candidates(
+        found.points_mm,
+        found.valid,
+        found.confidence,
+        found.covariance_mm2,
+        chosen.points_px,
+        chosen.scores,
+        found.inliers,
+        found.reprojection_px,
+        _worth(associated, sizes_px, usable),
+    )
+
+
+def gathered(detections: Joints2D, associated: AssociatedPeople) -> Joints2D:
+    """The detections of each person, (F, P, V); score 0 where a view does not see the person."""
+    members = associated.members
+    F, P, V = members.shape
+    index = members.clamp_min(0).permute(0, 2, 1)
+    instant, view = torch.arange(F)[:, None, None], torch.arange(V)[None, :, None]
+    points = detections.points_px[instant, view, index].transpose(1, 2)
+    scores = detections.scores[instant, view, index].transpose(1, 2) * (members >= 0)[..., None]
+    return Joints2D(points.double(), scores.double())
+
+
+def _worth(associated: AssociatedPeople, sizes_px: Tensor, usable: Tensor) -> Tensor:
+    seen = associated.members >= 0
+    mean_size = (sizes_px * seen).sum(-1) / seen.sum(-1).clamp_min(1)
+    relative = mean_size / mean_size.max().clamp_min(1.0)
+    return (associated.view_counts + 0.9 * relative) * usable

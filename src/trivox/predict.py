@@ -1,0 +1,190 @@
+"""From synchronized videos of a calibrated rig to people in 3D.
+
+    survey    who is there, and who matters, over the whole recording         people/survey.py
+    follow    keep each person in view; joints in crops, lifted frame by frame  people/follow.py
+    record    frames go to disk as they come; an interrupted job goes on        recording.py
+    result    poses, 2D joints, cameras and a summary                           files/results.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from trivox.errors import InputError
+from trivox.files.results import Result, load_result, save_result
+from trivox.files.views import ImageFit, Views, turned_points
+from trivox.geometry.keypoints import Keypoints2D
+from trivox.geometry.poses import Poses
+from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
+from trivox.lift import METHODS, Method
+from trivox.people.follow import Followed, Follower
+from trivox.people.networks import Networks
+from trivox.people.survey import Survey, survey
+from trivox.progress import progress, say
+from trivox.recording import Recording
+from trivox.summary import summarise
+
+# Image folders carry no rate; only the times in the exported files depend on it.
+_DEFAULT_FPS = 30.0
+
+
+def predict(
+    rig: Rig,
+    videos: Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    cameras: Sequence[str] | None = None,
+    method: Method = "ransac",
+    people: int = 1,
+    skeleton: str = "coco17",
+    image_fit: ImageFit | None = None,
+    fps: float | None = None,
+) -> Poses:
+    """Joints in millimetres of the people in synchronized videos or image folders, one per camera.
+
+    rig         from `load_rig`; cameras are matched to videos by file or folder name.
+    out         folder for the results; without it nothing is written. Interrupted work continues there.
+    cameras     camera names in the order of `videos`, where file names do not tell.
+    method      "ransac" (all pairs of views, refined) or "linear" (weighted by heatmap score, refined).
+    people      how many people to follow: the ones seen by the most views, then the largest, come first.
+    skeleton    joints to give, by name of the skeleton; the network finds COCO's 17.
+    image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
+    fps         frame rate of image folders (videos tell their own).
+
+    Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
+    """
+    _check_options(method, people)
+    wanted = skeleton_named(skeleton)
+    folder = None if out is None else Path(out)
+    views = Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit)
+    job = _describe(views, method, people, wanted, fps)
+    if folder is not None and (folder / "poses.npz").exists():
+        return _finished(folder, job)
+    for note in views.notes:
+        say(note)
+    rate = _frame_rate(views, fps)
+    recording = Recording(folder, job)
+    _follow_all(views, recording, method, people, rate)
+    result = _assemble(recording, views.rig, wanted, rate, job)
+    if folder is not None:
+        save_result(result, folder)
+        recording.finish()
+    return result.poses
+
+
+def _check_options(method: str, people: int) -> None:
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
+    if people < 1:
+        raise InputError(f"{people} people cannot be followed; give a number from 1 up")
+
+
+def _frame_rate(views: Views, fps: float | None) -> float:
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
+    if views.fps is None and fps is None:
+        say(f"image folders have no frame rate: times assume {_DEFAULT_FPS:g} frames/s (--fps gives another)")
+    return fps or views.fps or _DEFAULT_FPS
+
+
+def _follow_all(views: Views, recording: Recording, method: Method, people: int, fps: float) -> None:
+    """Every frame that is not on record yet. What is done stays on record, whatever ends the work."""
+    networks = Networks.load()
+    cameras = views.rig.upright_cameras
+    found = recording.saved_survey() or _surveyed(views, recording, networks, people, fps)
+    follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
+    instants = views.frames(start=recording.done)
+    with closing(instants), progress("following", views.frame_count, recording.done) as advance:
+        try:
+            for instant in instants:
+                recording.append(follower.step(instant.index, instant.pictures))
+                advance(1)
+        finally:
+            recording.flush()
+
+
+def _surveyed(views: Views, recording: Recording, networks: Networks, people: int, fps: float) -> Survey:
+    found = survey(views, networks, views.rig.upright_cameras, people, fps)
+    recording.save_survey(found)
+    return found
+
+
+def _assemble(recording: Recording, rig: Rig, skeleton: Skeleton, fps: float, job: dict[str, Any]) -> Result:
+    found = Followed.concatenated(list(recording.parts()))
+    poses = Poses(
+        found.points_mm,
+        found.valid,
+        found.confidence,
+        torch.arange(len(found.valid)),
+        COCO_17,
+        fps,
+        rig.up,
+        found.covariance_mm2,
+    )
+    summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
+    return Result(poses.converted(skeleton), rig, _stored_keypoints(found, rig), job, asdict(summary))
+
+
+def _stored_keypoints(found: Followed, rig: Rig) -> list[Keypoints2D]:
+    """2D joints of each view, in pixels of the pictures as stored: turned back where reading turned them."""
+    hw = rig.cameras.image_hw
+    assert hw is not None
+    frames = torch.arange(len(found.valid))
+    return [
+        Keypoints2D(
+            turned_points(found.points_px[:, :, v], rig.quarter_turns[v], hw[v]) * (found.scores[:, :, v, :, None] > 0),
+            found.scores[:, :, v],
+            frames,
+            COCO_17,
+        )
+        for v in range(len(rig))
+    ]
+
+
+def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps: float | None) -> dict[str, Any]:
+    """What is computed from what: two runs with the same description give the same result."""
+    return {
+        "command": "predict",
+        "trivox": version("trivox"),
+        "videos": {name: _identity(path) for name, path in zip(views.rig.names, views.paths, strict=True)},
+        "rig_sha256": _rig_digest(views.rig),
+        "method": method,
+        "people": people,
+        "skeleton": skeleton.name,
+        "fps": fps,
+    }
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"path": str(path.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _rig_digest(rig: Rig) -> str:
+    cameras = rig.cameras
+    tensors: list[Tensor | None] = [cameras.K, cameras.R, cameras.t_mm, cameras.distortion, cameras.image_hw, rig.up]
+    digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_model)).encode())
+    for tensor in tensors:
+        digest.update(b"none" if tensor is None else tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _finished(folder: Path, job: dict[str, Any]) -> Poses:
+    """The result that already stands in the folder, if it is that of the same job."""
+    result = load_result(folder)
+    if result.job != job:
+        raise InputError(
+            f"{folder} already holds the result of other videos or options; choose another --out, or remove it first"
+        )
+    say(f"{folder} already holds this result; nothing to do")
+    return result.poses

@@ -1,0 +1,117 @@
+"""Frames of a running job, kept so that an interrupted job goes on where it stopped.
+
+Without a folder the frames stay in memory. With one, every hundred frames become a file in `OUT/unfinished`, beside
+`job.json`, which tells what is being computed: the same command continues, another one is refused. Memory then
+holds at most a hundred frames, however long the recording.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from trivox.errors import InputError
+from trivox.files.atomic import atomic_write
+from trivox.files.npz import read_npz, write_npz
+from trivox.geometry.tensors import TensorDataclass
+from trivox.people.follow import Followed
+from trivox.people.survey import Survey
+
+Kept = TypeVar("Kept", bound=TensorDataclass)
+
+_FRAMES_PER_FILE = 100
+
+
+class Recording:
+    """Results of frames 0, 1, 2, ... in order. `job` identifies the computation: plain JSON values."""
+
+    def __init__(self, out: Path | None, job: dict[str, Any]) -> None:
+        self._folder = None if out is None else out / "unfinished"
+        self._buffer: list[Followed] = []
+        self._kept: list[Followed] = []
+        self.done = 0
+        if self._folder is not None:
+            self._continue_or_begin(self._folder, job)
+
+    def append(self, frame: Followed) -> None:
+        self._buffer.append(frame)
+        if len(self._buffer) == _FRAMES_PER_FILE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out what is buffered."""
+        if not self._buffer:
+            return
+        part = Followed.stack(self._buffer)
+        if self._folder is None:
+            self._kept.append(part)
+        else:
+            _save(part, self._folder / f"frames_{self.done:09d}.npz")
+        self.done += len(self._buffer)
+        self._buffer.clear()
+
+    def parts(self) -> Iterator[Followed]:
+        """All frames in order, a hundred at a time (an interruption leaves a shorter part)."""
+        if self._folder is None:
+            yield from self._kept
+        else:
+            yield from (_load(path, Followed) for path in self._part_paths())
+
+    def last_frame(self) -> Followed | None:
+        """The newest frame of an earlier run."""
+        paths = self._part_paths()
+        return _load(paths[-1], Followed)[-1] if paths else None
+
+    def saved_survey(self) -> Survey | None:
+        path = self._folder / "survey.npz" if self._folder is not None else None
+        return _load(path, Survey) if path is not None and path.exists() else None
+
+    def save_survey(self, survey: Survey) -> None:
+        if self._folder is not None:
+            _save(survey, self._folder / "survey.npz")
+
+    def finish(self) -> None:
+        """Remove the unfinished files, once the results stand."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
+
+    def _part_paths(self) -> list[Path]:
+        return [] if self._folder is None else sorted(self._folder.glob("frames_*.npz"))
+
+    def _continue_or_begin(self, folder: Path, job: dict[str, Any]) -> None:
+        description = folder / "job.json"
+        if not description.exists():
+            with atomic_write(description) as temporary:
+                temporary.write_text(json.dumps(job, indent=2))
+            return
+        if _read_job(description) != job:
+            raise InputError(
+                f"{folder} holds an unfinished job with other videos or options; run that one again to finish it, "
+                f"choose another --out, or delete {folder}"
+            )
+        self.done = sum(len(_load(path, Followed).points_mm) for path in self._part_paths())
+
+
+def _read_job(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); delete {path.parent} to start over") from error
+
+
+def _save(part: TensorDataclass, path: Path) -> None:
+    names = [f.name for f in fields(part)]  # pyright: ignore[reportArgumentType]
+    write_npz(path, {name: getattr(part, name).numpy() for name in names})
+
+
+def _load(path: Path, kind: type[Kept]) -> Kept:
+    arrays = read_npz(path)
+    if set(arrays) != {f.name for f in fields(kind)}:  # pyright: ignore[reportArgumentType]
+        raise InputError(f"{path} was written by another version of trivox; delete {path.parent} to start over")
+    return kind(**{name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,0 +1,103 @@
+"""How good is a result? Joints found and reprojection error per camera, and how steady the bones are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.geometry.poses import Poses
+
+
+@dataclass(frozen=True)
+class CameraSummary:
+    """`joints_used`: share of the valid joints that this camera helped to place."""
+
+    name: str
+    joints_used: float
+    median_reprojection_px: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Shares are 0..1. `bone_spread_mm`: standard deviation of each limb bone's length over time, averaged over the
+    bones (and people); a rigid body and a perfect detector would give 0."""
+
+    frames: int
+    fps: float
+    people: int
+    joints_valid: float
+    median_reprojection_px: float | None
+    bone_spread_mm: float | None
+    cameras: tuple[CameraSummary, ...]
+
+
+def summarise(
+    poses: Poses,
+    camera_names: Sequence[str],
+    inliers: Bool[Tensor, "F P V J"],
+    reprojection_px: Float[Tensor, "F P V J"],
+) -> Summary:
+    """Summary of poses and the observations behind them."""
+    valid_joints = int(poses.valid.sum())
+    cameras = tuple(
+        CameraSummary(
+            name,
+            float(inliers[:, :, v].sum()) / max(valid_joints, 1),
+            _median(reprojection_px[:, :, v][inliers[:, :, v]]),
+        )
+        for v, name in enumerate(camera_names)
+    )
+    return Summary(
+        frames=len(poses.frames),
+        fps=poses.fps,
+        people=poses.points_mm.shape[1],
+        joints_valid=float(poses.valid.double().mean()),
+        median_reprojection_px=_median(reprojection_px[inliers]),
+        bone_spread_mm=bone_spread_mm(poses),
+        cameras=cameras,
+    )
+
+
+def bone_spread_mm(poses: Poses) -> float | None:
+    """Standard deviation of limb bone lengths over time, mean over bones and people; None where none is seen twice."""
+    pairs = [poses.skeleton.indices(bone) for bone in poses.skeleton.limb_bones]
+    if not pairs:
+        return None
+    parent, child = torch.tensor(pairs).T
+    lengths_mm = (poses.points_mm[:, :, parent] - poses.points_mm[:, :, child]).norm(dim=-1).double()
+    both = poses.valid[:, :, parent] & poses.valid[:, :, child]
+    count = both.sum(0)
+    mean = (lengths_mm * both).sum(0) / count.clamp_min(1)
+    variance = ((lengths_mm - mean) ** 2 * both).sum(0) / count.clamp_min(1)
+    enough = count >= 2
+    return float(variance.sqrt()[enough].mean()) if bool(enough.any()) else None
+
+
+def _median(values: Tensor) -> float | None:
+    return float(values.double().median()) if values.numel() else None
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The fields of a `Summary`, as saved in a result folder, for people to read."""
+    people = "1 person" if summary["people"] == 1 else f"{summary['people']} people"
+    rows = [
+        f"{summary['frames']} frames at {summary['fps']:g} frames/s, {people}, "
+        f"{summary['joints_valid']:.1%} of joints found",
+        f"{'camera':<16}{'joints used':>12}{'reprojection (median)':>24}",
+    ]
+    for camera in summary["cameras"]:
+        error = camera["median_reprojection_px"]
+        rows.append(f"{camera['name']:<16}{camera['joints_used']:>12.1%}{_pixels(error):>24}")
+    rows.append(f"{'all':<28}{_pixels(summary['median_reprojection_px']):>24}")
+    if summary["bone_spread_mm"] is not None:
+        rows.append(f"limb bones vary by {summary['bone_spread_mm']:.1f} mm (standard deviation over time)")
+    return "\n".join(rows)
+
+
+def _pixels(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} px"
