@@ -8,7 +8,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Every annotation in trivox is checked while the tests run, and only then.
-install_import_hook("trivox", "beartype.beartype")
+install_import_hook("trivox", "checker.checked")
 
 # A slow machine is not a failing test.
 settings.register_profile("trivox", deadline=None, max_examples=50)

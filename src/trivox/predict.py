@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -66,16 +65,16 @@ def predict(
     _check_options(method, people)
     wanted = skeleton_named(skeleton)
     folder = None if out is None else Path(out)
-    views = Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit)
-    job = _describe(views, method, people, wanted, fps)
-    if folder is not None and (folder / "poses.npz").exists():
-        return _finished(folder, job)
-    for note in views.notes:
-        say(note)
-    rate = _frame_rate(views, fps)
-    recording = Recording(folder, job)
-    _follow_all(views, recording, method, people, rate)
-    result = _assemble(recording, views.rig, wanted, rate, job)
+    with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
+        job = _describe(views, method, people, wanted, fps)
+        if folder is not None and (folder / "poses.npz").exists():
+            return _finished(folder, job)
+        for note in views.notes:
+            say(note)
+        rate = _frame_rate(views, fps)
+        recording = Recording(folder, job)
+        _follow_all(views, recording, method, people, rate)
+        result = _assemble(recording, views.rig, wanted, rate, job)
     if folder is not None:
         save_result(result, folder)
         recording.finish()
@@ -103,11 +102,10 @@ def _follow_all(views: Views, recording: Recording, method: Method, people: int,
     cameras = views.rig.upright_cameras
     found = recording.saved_survey() or _surveyed(views, recording, networks, people, fps)
     follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
-    instants = views.frames(start=recording.done)
-    with closing(instants), progress("following", views.frame_count, recording.done) as advance:
+    with progress("following", views.frame_count, recording.done) as advance:
         try:
-            for instant in instants:
-                recording.append(follower.step(instant.index, instant.pictures))
+            for instant in views.frames(start=recording.done):
+                recording.append(follower.step(instant.frame, instant.pictures))
                 advance(1)
         finally:
             recording.flush()
@@ -137,18 +135,14 @@ def _assemble(recording: Recording, rig: Rig, skeleton: Skeleton, fps: float, jo
 
 def _stored_keypoints(found: Followed, rig: Rig) -> list[Keypoints2D]:
     """2D joints of each view, in pixels of the pictures as stored: turned back where reading turned them."""
-    hw = rig.cameras.image_hw
-    assert hw is not None
+    assert rig.cameras.image_hw is not None
     frames = torch.arange(len(found.valid))
-    return [
-        Keypoints2D(
-            turned_points(found.points_px[:, :, v], rig.quarter_turns[v], hw[v]) * (found.scores[:, :, v, :, None] > 0),
-            found.scores[:, :, v],
-            frames,
-            COCO_17,
-        )
-        for v in range(len(rig))
-    ]
+    views = []
+    for v, (height, width) in enumerate(rig.cameras.image_hw.tolist()):
+        points_px = turned_points(found.points_px[:, :, v], rig.quarter_turns[v], (height, width))
+        scores = found.scores[:, :, v]
+        views.append(Keypoints2D(torch.where(scores[..., None] > 0, points_px, 0), scores, frames, COCO_17))
+    return views
 
 
 def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps: float | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,6 +29,10 @@ class Poses(TensorDataclass):
     fps: float
     up: Float[Tensor, "3"] | None = None
     covariance_mm2: Float[Tensor, "F P J 3 3"] | None = None
+
+    def __getitem__(self, index: Any) -> Poses:
+        """The poses of some frames."""
+        return replace(TensorDataclass.__getitem__(replace(self, up=None), index), up=self.up)
 
     def converted(self, skeleton: Skeleton) -> Poses:
         """The same people with the joints of `skeleton`, by name; a joint that cannot be had is invalid."""
