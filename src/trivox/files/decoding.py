@@ -1,0 +1,138 @@
+"""Pictures out of a video file, in presentation order, with no loss unsaid.
+
+A thin layer over FFmpeg (PyAV): open, packets, pictures. Damage can pass silently there, because a decoder
+may drop a picture without a word; so every packet that goes in must come out as a picture, or reading ends
+with an error that names the frame. (Damage that a decoder takes for a picture is not seen: video has no
+checksums.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from trivox.errors import InputError
+
+MP4, MKV, AVI = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"
+REORDER_LIMIT = 16  # pictures a codec may hold back (H.264, HEVC)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The file and its first video stream, closed on leaving. Nothing but this file is ever opened."""
+    if not path.is_file():
+        raise InputError(f"there is no video file {path}; check the path")
+    try:
+        container = av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+    except (FFmpegError, OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a video ({_reason(error)}); give an MP4, MKV, AVI or similar"
+        ) from error
+    with container:
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+            raise InputError(
+                f"{path} is a single picture, not a video; give its folder to read pictures as a video"
+            )
+        covers = Disposition.attached_pic
+        streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+        if not streams:
+            raise InputError(f"{path} has no video stream; give a file that holds pictures")
+        stream = streams[0]
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 4  # bounds the pictures in flight on machines with many cores
+        if stream.codec_context.name == "mjpeg":  # every picture stands alone, and damage is silent otherwise
+            stream.codec_context.options = {"err_detect": "explode"}
+        yield container, stream
+
+
+def packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """The stream's packets from where the file stands, less the empty ones (an AVI's repeated pictures)."""
+    number = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                raise InputError(
+                    f"{path} is damaged or cut short near frame {number}; copy or record it again"
+                )
+            if packet.size:
+                yield packet
+                number += 1
+    except (FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged near frame {number} ({_reason(error)}); copy or record it again"
+        ) from error
+
+
+def decoded(
+    path: Path, container: InputContainer, stream: VideoStream, number: int = 0
+) -> Iterator[VideoFrame]:
+    """Pictures in presentation order from where the file stands; messages count from `number`."""
+    ledger = _Ledger() if times_are_stated(container, stream) else None
+    for packet in chain(packets(path, container, stream), [None]):
+        if ledger and packet:
+            ledger.enter(packet)
+        try:
+            frames = stream.decode(packet)
+        except (FFmpegError, OSError) as error:
+            raise _damaged(path, number, _reason(error)) from error
+        for frame in frames:
+            if frame.is_corrupt:
+                raise _damaged(path, number, "the picture is broken")
+            if ledger and (behind := ledger.leave(frame)):
+                raise _damaged(path, number - behind, "the picture is missing")
+            yield frame
+            number += 1
+    if ledger and ledger.waiting:
+        raise _damaged(path, number, "the last pictures are missing")
+
+
+class _Ledger:
+    """Holds the decoder to its duty: for every packet that goes in, a picture comes out.
+
+    Pictures may come out late, so one counts as lost only when `REORDER_LIMIT` later ones have come. Those
+    before the first to come out are no loss: they lean on pictures before the cut or the seek.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: set[int] = set()
+        self._recent: deque[int] = deque(maxlen=REORDER_LIMIT)
+        self._first: int | None = None
+
+    def enter(self, packet: Packet) -> None:
+        if packet.pts is not None and not packet.is_discard:
+            self.waiting.add(packet.pts)
+
+    def leave(self, frame: VideoFrame) -> int:
+        """Cross a picture off; how many pictures ago one was lost, or 0."""
+        if frame.pts is None:
+            return 0
+        if self._first is None:
+            self._first = frame.pts
+        self.waiting = {pts for pts in self.waiting if pts > self._first and pts != frame.pts}
+        self._recent.append(frame.pts)
+        later = len(self._recent) == REORDER_LIMIT and self.waiting and min(self.waiting) < min(self._recent)
+        return REORDER_LIMIT - 1 if later else 0
+
+
+def _damaged(path: Path, number: int, reason: str) -> InputError:
+    return InputError(f"{path} is damaged near frame {number} ({reason}); copy or record it again")
+
+
+def times_are_stated(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether every picture is one packet with its time. (VP8 has packets that show nothing.)"""
+    return container.format.name in (MP4, MKV) and stream.codec_context.name not in ("vp8", "libvpx")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,169 @@
+"""Single pictures, and a folder of them read as if it were a video.
+
+The pictures of a folder are sorted by the number in their names. That number is the part of the names that
+counts: `cam2_0001.jpg, cam2_0002.jpg` differ in their second number only, so these are pictures 1 and 2.
+Where names do not differ in exactly one number, they are in natural order (2 before 10) and the pictures
+have no numbers.
+
+Pixels are taken as stored. An EXIF orientation is ignored, because the cameras that write numbered folders
+write none and tools that calibrate on such folders read the stored pixels; a camera mounted sideways is a
+field of the rig (`quarter_turns`). Gray pictures become RGB, 16-bit ones keep their high byte, transparency
+is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+
+from trivox.errors import InputError
+from trivox.files.atomic import atomic_write
+from trivox.files.videos import VideoInfo
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The stored pixels as RGB. Raises `InputError` where the file is missing, damaged or no picture."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    picture = _decoded_jpeg(data) if data.startswith(b"\xff\xd8") else None
+    if picture is None:
+        picture = _decoded_other(data)
+    if picture is None:
+        raise InputError(
+            f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP"
+        )
+    return picture
+
+
+def _decoded_jpeg(data: bytes) -> np.ndarray | None:
+    try:
+        return simplejpeg.decode_jpeg(data, colorspace="RGB")
+    except ValueError:
+        return None
+
+
+def _decoded_other(data: bytes) -> np.ndarray | None:
+    if not data or data.startswith(b"\xff\xd8"):  # OpenCV would fill in what a cut JPEG lacks
+        return None
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def write_image(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write an RGB picture in the format of the suffix; JPEG with quality 95 and full colour resolution."""
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise InputError(f"{path} has no picture format's name; end it in one of {', '.join(IMAGE_SUFFIXES)}")
+    if suffix in _JPEG_SUFFIXES:
+        contiguous = np.ascontiguousarray(picture)
+        data = simplejpeg.encode_jpeg(contiguous, quality=95, colorspace="RGB", colorsubsampling="444")
+    else:
+        written, encoded = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        assert written, "OpenCV encodes every 8-bit RGB picture"
+        data = encoded.tobytes()
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+class ImageFolder:
+    """The pictures in a folder, with the interface of `Video`; frame i is the i-th of the sorted pictures.
+
+    `numbers[i]` is the number in the name of picture i, or `numbers` is None where names carry none.
+    `missing` holds the numbers that the sequence skips. Raises `InputError` where the folder has no readable
+    picture, or two with one number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise InputError(f"there is no folder {path}; check the path")
+        images = [
+            p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+        ]
+        if not images:
+            raise InputError(
+                f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path"
+            )
+        self.paths = tuple(sorted(images, key=lambda p: (_natural(p.stem), p.name)))
+        self.numbers = _numbers(self.paths)
+        self.missing = missing_numbers(self.numbers) if self.numbers else ()
+        h, w, _ = read_image(self.paths[0]).shape
+        self.info = VideoInfo(path, (h, w), len(self.paths), fps=None)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, step: int = 1
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """RGB pictures `start`, `start + step`, ... before `stop` (None: the end), read when asked for.
+
+        Raises `InputError` where a picture cannot be read or has another size than the first.
+        """
+        assert start >= 0 and step >= 1, "frames counts forward from 0"
+        for path in self.paths[start:stop:step]:
+            yield self._read(path)
+
+    def with_numbers(self, numbers: Sequence[int]) -> ImageFolder:
+        """The same folder without the pictures whose number is not among `numbers`."""
+        assert self.numbers is not None, "with_numbers needs numbers in the names"
+        wanted = set(numbers)
+        kept = [(p, n) for p, n in zip(self.paths, self.numbers, strict=True) if n in wanted]
+        folder = copy(self)
+        folder.paths, folder.numbers = tuple(p for p, _ in kept), tuple(n for _, n in kept)
+        folder.info = replace(self.info, frame_count=len(kept))
+        return folder
+
+    def _read(self, path: Path) -> UInt8[np.ndarray, "h w 3"]:
+        picture = read_image(path)
+        if picture.shape[:2] != self.info.image_hw:
+            (h, w), (h0, w0) = picture.shape[:2], self.info.image_hw
+            raise InputError(
+                f"{path} is {w}x{h}, but {self.paths[0].name} is {w0}x{h0}; "
+                "all pictures of a folder must have one size"
+            )
+        return picture
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """`a10b` -> [("a", 10), ("b", -1)]: the order of file managers."""
+    return [(text.lower(), int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _numbers(paths: tuple[Path, ...]) -> tuple[int, ...] | None:
+    """The one number in which the names differ, or None where it is not one."""
+    texts = {tuple(re.split(r"\d+", path.stem)) for path in paths}
+    rows = [tuple(map(int, re.findall(r"\d+", path.stem))) for path in paths]
+    if len(paths) < 2 or len(texts) > 1 or not rows[0]:
+        return None
+    differing = [i for i, column in enumerate(zip(*rows, strict=True)) if len(set(column)) > 1]
+    if len(differing) > 1:
+        return None
+    numbers = tuple(row[differing[0] if differing else -1] for row in rows)
+    for first, second, a, b in zip(paths, paths[1:], numbers, numbers[1:], strict=False):
+        if a == b:
+            raise InputError(
+                f"{first} and {second.name} are both picture {a} of their folder; keep one of them, "
+                "and give each camera its own folder"
+            )
+    return numbers
+
+
+def missing_numbers(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """What the sequence skips. Every tenth picture is no gap: all distances are multiples of the step."""
+    step = reduce(math.gcd, (b - a for a, b in zip(numbers, numbers[1:], strict=False)), 0)
+    return tuple(sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))) if step else ()

@@ -1,0 +1,138 @@
+"""Which camera of a rig a path belongs to, and how its pictures fit the calibration.
+
+Neither is ever guessed: what does not leave exactly one answer is an error that says how to give it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from trivox.errors import InputError
+from trivox.geometry.rig import Rig
+
+ImageFit = Literal["scale", "left", "center", "right"]
+_PLACES = {"left": 0.0, "center": 0.5, "right": 1.0}
+
+
+def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None = None) -> Rig:
+    """The rig's cameras that `paths` (videos, keypoint files, folders of either) belong to, in their order.
+
+    `cameras` names them in order. Without it the name of the file or folder tells: it is the camera's name,
+    but for case, separators and leading zeros (`Cam_1`, `cam01`), or it contains that name as whole words
+    (`walk_cam1`), or the folder around it has that name. Only what leaves one camera counts. Raises
+    `InputError` otherwise.
+    """
+    if len(paths) < 2:
+        given = f"only {paths[0]}" if paths else "no view"
+        raise InputError(f"{given} is given, but 3D needs at least two views; give one path per camera")
+    if cameras is None:
+        names = [_camera_of(path, rig.names) for path in paths]
+    else:
+        names = _named_cameras(rig, paths, cameras)
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise InputError(
+                f"{paths[names.index(name)]} and {paths[i]} both belong to camera {name}; "
+                "give one path per camera, or say in order which they are with --cameras NAME ..."
+            )
+    return rig.selected(names)
+
+
+def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> list[str]:
+    for name in cameras:
+        if name not in rig.names:
+            raise InputError(f"the rig has no camera {name}; its cameras are {', '.join(rig.names)}")
+    if len(cameras) != len(paths):
+        raise InputError(
+            f"--cameras names {len(cameras)} cameras for {len(paths)} views; name one per view, in order"
+        )
+    resolved = [path.resolve() for path in paths]
+    for i, path in enumerate(paths):
+        if resolved[i] in resolved[:i]:
+            raise InputError(f"{path} is given for two cameras; give one path per camera")
+    return list(cameras)
+
+
+def _camera_of(path: Path, names: Sequence[str]) -> str:
+    whole = path.resolve()
+    own, parent = whole.name if whole.is_dir() else whole.stem, whole.parent.name
+    for hits in (
+        [name for name in names if name == own],
+        [name for name in names if _words(name) == _words(own)],
+        [name for name in names if _contains(_words(own), _words(name)) or _words(name) == _words(parent)],
+    ):
+        if len(hits) == 1:
+            return hits[0]
+        if hits:
+            break
+    raise InputError(
+        f"{path} cannot be told to belong to one of the rig's cameras ({', '.join(names)}); "
+        "name it after its camera, or say in order which cameras the views are with --cameras NAME ..."
+    )
+
+
+def _words(name: str) -> list[str | int]:
+    """`Walk_cam01` -> ["walk", "cam", 1]."""
+    return [
+        int(word) if word.isdecimal() else word.casefold() for word in re.findall(r"[^\W\d_]+|\d+", name)
+    ] or [name]
+
+
+def _contains(words: list[str | int], wanted: list[str | int]) -> bool:
+    """Whether the wanted words stand there in a row.
+
+    A short number alone could count anything (takes, people), so it must be the only one.
+    """
+    numbers = [word for word in words if isinstance(word, int)]
+    if all(isinstance(word, int) and word < 10_000 for word in wanted) and numbers != wanted:
+        return False
+    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
+def fit_rig(rig: Rig, image_hws: Sequence[tuple[int, int]], image_fit: ImageFit | None = None) -> Rig:
+    """The rig for stored pictures of sizes `image_hws` (height, width), one per camera.
+
+    A camera of unknown size takes that of its pictures. Where the sizes differ, `image_fit` says how: the
+    picture is the calibrated one stretched ("scale"), or a part of it (or more than it) that sits at its
+    left and top, in its middle, or at its right and bottom ("left", "center", "right"). Raises `InputError`
+    where it is needed.
+    """
+    sizes = torch.tensor(image_hws)
+    calibrated = rig.cameras.image_hw
+    if calibrated is None:
+        return replace(rig, cameras=replace(rig.cameras, image_hw=sizes))
+    for name, old, new in zip(rig.names, calibrated.tolist(), image_hws, strict=True):
+        _refuse_misfit(name, (old[0], old[1]), new, image_fit)
+    if image_fit is None or torch.equal(calibrated, sizes):
+        return rig
+    K = rig.cameras.K
+    size_xy, calibrated_xy = sizes.flip(-1).to(K), calibrated.flip(-1).to(K)
+    if image_fit == "scale":
+        return replace(rig, cameras=rig.cameras.scaled(size_xy / calibrated_xy))
+    offset = (calibrated_xy - size_xy) * _PLACES[image_fit]
+    return replace(rig, cameras=rig.cameras.cropped(torch.cat([offset, offset + size_xy], dim=-1)))
+
+
+def _refuse_misfit(
+    name: str, old_hw: tuple[int, int], new_hw: tuple[int, int], image_fit: ImageFit | None
+) -> None:
+    if old_hw == new_hw:
+        return
+    said = f"camera {name} is calibrated for {size_text(old_hw)}, but its pictures are {size_text(new_hw)}"
+    if old_hw == new_hw[::-1]:
+        raise InputError(f"{said}; calibrate on pictures as a player shows them, or turn these back")
+    if image_fit is None:
+        raise InputError(
+            f"{said}; say how they sit in the calibrated frame with --image-fit scale|left|center|right"
+        )
+
+
+def size_text(image_hw: Sequence[int]) -> str:
+    """(height, width) as people write it: `1920x1080`."""
+    return f"{image_hw[1]}x{image_hw[0]}"

@@ -1,0 +1,217 @@
+"""The synchronized views of a rig: the pictures of one instant together.
+
+Frame i of every view is one instant. Image folders with numbered pictures are matched by those numbers. What
+does not agree between the views is refused where results would be wrong, and said in `Views.notes` where it
+is only less than it could be.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from trivox.errors import InputError
+from trivox.files.images import ImageFolder, missing_numbers
+from trivox.files.matching import ImageFit, fit_rig, match_cameras, size_text
+from trivox.files.videos import Video, turned_picture
+from trivox.geometry.rig import Rig
+
+_AHEAD = 3  # pictures decoded before they are asked for, per view
+
+
+@dataclass(frozen=True)
+class ViewFrames:
+    """The pictures of one instant: RGB, upright, in the order of the rig's cameras; sizes may differ."""
+
+    frame: int
+    pictures: list[UInt8[np.ndarray, "_ _ 3"]]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Videos and image folders opened together.
+
+    `rig` has the cameras of `paths`, in that order, fitted to the stored (unturned) pictures. `frame_count`
+    is the number of common instants; `fps` is None where only image folders were given. `notes` are
+    sentences for the user.
+    """
+
+    rig: Rig
+    paths: tuple[Path, ...]
+    frame_count: int
+    fps: float | None
+    notes: tuple[str, ...]
+    sources: tuple[Video | ImageFolder, ...]
+    _running: WeakSet[Generator[ViewFrames, None, None]] = field(
+        default_factory=WeakSet, repr=False, compare=False
+    )
+
+    def __enter__(self) -> Views:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """End every run through `frames` that is still open, and its threads."""
+        for run in list(self._running):
+            run.close()
+
+    @classmethod
+    def open(
+        cls,
+        rig: Rig,
+        paths: Sequence[Path | str],
+        *,
+        cameras: Sequence[str] | None = None,
+        image_fit: ImageFit | None = None,
+    ) -> Views:
+        """Open a video or image folder per camera. Raises `InputError` where they do not go together."""
+        found = tuple(Path(path) for path in paths)
+        rig = match_cameras(rig, found, cameras)
+        sources, gaps = _matched_by_number(rig.names, [_opened(path) for path in found])
+        fitted = fit_rig(rig, [source.info.image_hw for source in sources], image_fit)
+        fps = _common_fps(rig.names, sources)
+        counts = [source.info.frame_count for source in sources]
+        notes = (*_fit_notes(rig, fitted, image_fit), *gaps, *_length_notes(rig.names, counts))
+        return cls(fitted, found, min(counts), fps, notes, sources)
+
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[ViewFrames]:
+        """Instants `start`, `start + step`, ... before `stop` (None: the end).
+
+        Each view is decoded in a thread of its own, a few pictures ahead. The threads end with the iterator,
+        however it ends; an error in one of them is raised here when its picture is due.
+        """
+        stop = self.frame_count if stop is None else min(stop, self.frame_count)
+        run = self._run(start, stop, step)
+        self._running.add(run)
+        return run
+
+    def _run(self, start: int, stop: int, step: int) -> Generator[ViewFrames, None, None]:
+        with ExitStack() as stack:
+            views: list[_Ahead] = []
+            for source, turns in zip(self.sources, self.rig.quarter_turns, strict=True):
+                views.append(_Ahead(source.frames(start, stop, step), turns))
+                stack.callback(views[-1].close)
+            for frame in range(start, stop, step):
+                yield ViewFrames(frame, [view.next() for view in views])
+
+
+class _Ahead:
+    """One view, read in one thread of its own, at most `_AHEAD` pictures before they are asked for."""
+
+    def __init__(self, pictures: Iterator[np.ndarray], turns: int) -> None:
+        self._pictures, self._turns = pictures, turns
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._waiting: deque[Future[np.ndarray | None]] = deque()
+        for _ in range(_AHEAD):
+            self._waiting.append(self._thread.submit(self._read))
+
+    def _read(self) -> np.ndarray | None:
+        picture = next(self._pictures, None)
+        return None if picture is None else turned_picture(picture, self._turns)
+
+    def next(self) -> np.ndarray:
+        picture = self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._read))
+        assert picture is not None, "a view gives all the frames it has counted, or raises"
+        return picture
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._waiting.clear()
+        if isinstance(self._pictures, Generator):
+            self._pictures.close()
+
+
+def _fit_notes(rig: Rig, fitted: Rig, image_fit: ImageFit | None) -> list[str]:
+    if rig.cameras.image_hw is None or fitted.cameras.image_hw is None:
+        return []
+    sizes = zip(rig.names, rig.cameras.image_hw.tolist(), fitted.cameras.image_hw.tolist(), strict=True)
+    return [
+        f"{name} is calibrated for {size_text(old)}, its pictures are {size_text(new)}: fitted by {image_fit}"
+        for name, old, new in sizes
+        if old != new
+    ]
+
+
+def _opened(path: Path) -> Video | ImageFolder:
+    if not path.exists():
+        raise InputError(f"there is no video or image folder {path}; check the path")
+    return ImageFolder(path) if path.is_dir() else Video(path)
+
+
+def _common_fps(names: Sequence[str], sources: Sequence[Video | ImageFolder]) -> float | None:
+    rates = [(source.info.fps, name) for name, source in zip(names, sources, strict=True) if source.info.fps]
+    if not rates:
+        return None
+    (slow, slow_name), (fast, fast_name) = min(rates), max(rates)
+    if fast > 1.01 * slow:
+        raise InputError(
+            f"{slow_name} has {slow:.5g} frames/s and {fast_name} {fast:.5g}; "
+            "synchronized views need one rate, so convert the videos to one"
+        )
+    return rates[0][0]
+
+
+def _matched_by_number(
+    names: Sequence[str], sources: Sequence[Video | ImageFolder]
+) -> tuple[tuple[Video | ImageFolder, ...], list[str]]:
+    """Image folders cut to the numbers they share, and what was left out; other sources as they are."""
+    folders = [source for source in sources if isinstance(source, ImageFolder) and source.numbers]
+    numbers = [set(folder.numbers or ()) for folder in folders]
+    if len(folders) < len(sources):
+        gaps = zip(names, sources, strict=True)
+        return tuple(sources), [
+            f"{name} lacks the pictures numbered {_listed(source.missing)}: its later ones may be early"
+            for name, source in gaps
+            if isinstance(source, ImageFolder) and source.missing
+        ]
+    shared, seen = sorted(set.intersection(*numbers)), sorted(set.union(*numbers))
+    if not shared:
+        spans = [f"{name} {min(own)} to {max(own)}" for name, own in zip(names, numbers, strict=True)]
+        raise InputError(
+            f"the image folders share no picture number ({', '.join(spans)}); "
+            "give the pictures of one instant one number"
+        )
+    notes = [
+        f"{name} lacks the pictures numbered {_listed(sorted(set(seen) - own))}: these instants are left out"
+        for name, own in zip(names, numbers, strict=True)
+        if len(own) < len(seen)
+    ]
+    if skipped := missing_numbers(tuple(seen)):
+        notes.append(f"no view has the pictures numbered {_listed(skipped)}")
+    return tuple(folder.with_numbers(shared) for folder in folders), notes
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    few = ", ".join(map(str, numbers[:5]))
+    return few if len(numbers) <= 5 else f"{few} and {len(numbers) - 5} more"
+
+
+def _length_notes(names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    shortest, longest = min(counts), max(counts)
+    if shortest == longest:
+        return []
+    short = [f"{name} has {count}" for name, count in zip(names, counts, strict=True) if count < longest]
+    return [f"{', '.join(short)} frames, the longest {longest}: only the first {shortest} instants are used"]
+
+
+def turned_points(
+    points_px: Float[Tensor, "*b N 2"], quarter_turns: int, image_hw: tuple[int, int]
+) -> Float[Tensor, "*b N 2"]:
+    """Where points of an upright picture lie in the stored one, which has size `image_hw` (height, width).
+
+    Undoes what `Views.frames` does to a picture: a clockwise quarter turn sends (x, y) to (h - y, x).
+    """
+    x, y = points_px.unbind(-1)
+    h, w = image_hw
+    stored = {0: (x, y), 1: (y, h - x), 2: (w - x, h - y), 3: (w - y, x)}[quarter_turns % 4]
+    return torch.stack(stored, dim=-1)

@@ -1,0 +1,241 @@
+"""The pictures of one instant come together and upright; what does not go together is refused or said."""
+
+import subprocess
+import sys
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clips import HW, number_in, numbered_picture, write_clip
+from rigs import ring
+
+from trivox.errors import InputError
+from trivox.files.images import write_image
+from trivox.files.views import Views, turned_points
+from trivox.geometry.rig import Rig
+
+
+def rig_of(views: int, image_hw: tuple[int, int] | None = HW, turns: tuple[int, ...] = ()) -> Rig:
+    sizes = None if image_hw is None else torch.tensor([image_hw] * views)
+    names = tuple(f"cam{i + 1}" for i in range(views))
+    return Rig(names, replace(ring(views), image_hw=sizes), quarter_turns=turns)
+
+
+def folder(path: Path, numbers: range | list[int]) -> Path:
+    path.mkdir()
+    for number in numbers:
+        write_image(path / f"{number:05d}.png", numbered_picture(number))
+    return path
+
+
+def clips(tmp_path: Path, *frames: int) -> list[Path]:
+    return [write_clip(tmp_path / f"cam{i + 1}.mp4", frames=count) for i, count in enumerate(frames)]
+
+
+def test_instants_come_together_in_the_order_of_the_paths(tmp_path: Path) -> None:
+    paths = [write_clip(tmp_path / "cam3.mp4", frames=20), folder(tmp_path / "cam1", range(20))]
+    with Views.open(rig_of(3), paths) as views:
+        assert (views.rig.names, views.paths) == (("cam3", "cam1"), tuple(paths))
+        assert (views.frame_count, views.fps, views.notes) == (20, 25.0, ())
+        for start, stop, step in [
+            (0, None, 1),
+            (3, 17, 5),
+            (19, None, 1),
+            (20, None, 1),
+            (7, 3, 1),
+            (0, 99, 8),
+        ]:
+            instants = list(views.frames(start, stop, step))
+            assert [instant.frame for instant in instants] == list(range(20))[start:stop:step]
+            assert all([number_in(p) for p in i.pictures] == [i.frame] * 2 for i in instants)
+
+
+def test_pictures_are_turned_upright_and_points_turned_back(tmp_path: Path) -> None:
+    """Clockwise by the rig's turns; the red corner, found upright, is led back to its place in the file."""
+    turns = (0, 1, 2, 3)
+    with Views.open(rig_of(4, turns=turns), clips(tmp_path, *[2] * 4)) as views:
+        pictures = next(views.frames(1)).pictures
+    for picture, turn in zip(pictures, turns, strict=True):
+        assert picture.flags.c_contiguous
+        assert np.abs(picture.astype(int) - np.rot90(numbered_picture(1), -turn)).mean() < 4
+        rows, columns = np.nonzero(picture[..., 0].astype(int) - picture[..., 1] > 80)
+        middle = torch.tensor([[columns.mean() + 0.5, rows.mean() + 0.5]])
+        h, w = HW
+        assert (turned_points(middle, turn, HW) - torch.tensor([w - 8.0, h - 8.0])).abs().max() < 1
+
+
+@pytest.mark.parametrize("turns", [-1, 0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("batch", [(), (1,), (3, 1, 2)])
+def test_turned_points_undoes_rot90(turns: int, batch: tuple[int, ...]) -> None:
+    """Each pixel of the upright picture is the pixel of the stored one that its centre leads to."""
+    stored = torch.arange(5 * 7).reshape(5, 7)
+    upright = torch.rot90(stored, -turns)
+    rows, columns = torch.meshgrid(*(torch.arange(n) for n in upright.shape), indexing="ij")
+    centres = torch.stack([columns, rows], dim=-1).reshape(-1, 2) + 0.5
+    back = turned_points(centres.expand(*batch, -1, 2), turns, (5, 7))
+    assert back.shape == (*batch, 35, 2)
+    at = back.floor().long()
+    assert torch.equal(stored[at[..., 1], at[..., 0]], upright.flatten().expand(*batch, -1))
+    assert torch.equal(back - 0.5, at.to(back))
+
+
+def test_turned_points_agrees_with_the_turned_camera() -> None:
+    """Projecting with `upright_cameras` and turning back is projecting with the stored picture's cameras."""
+    rig = Rig(("a", "b", "c", "d"), ring(4, distortion=(-0.1, 0.02, 0.003, -0.001, 0.0)), None, (0, 1, 2, 3))
+    points_mm = torch.tensor([[100.0, 200.0, 900.0], [-300.0, 50.0, 1500.0]]).double()
+    upright, stored = rig.upright_cameras.project(points_mm), rig.cameras.project(points_mm)
+    for v, turns in enumerate(rig.quarter_turns):
+        torch.testing.assert_close(turned_points(upright[v], turns, (720, 1280)), stored[v])
+
+
+def test_different_lengths_are_said(tmp_path: Path) -> None:
+    views = Views.open(rig_of(3), clips(tmp_path, 10, 8, 10))
+    assert views.frame_count == 8
+    assert views.notes == ("cam2 has 8 frames, the longest 10: only the first 8 instants are used",)
+    assert [instant.frame for instant in views.frames()] == list(range(8))
+
+
+def test_different_rates_are_refused(tmp_path: Path) -> None:
+    paths = [write_clip(tmp_path / f"cam{i}.mp4", frames=5, fps=fps) for i, fps in [(1, 25), (2, 30)]]
+    with pytest.raises(InputError, match=r"cam1 has 25 frames/s and cam2 30; .*one rate"):
+        Views.open(rig_of(2), paths)
+
+
+def test_a_fitted_calibration_is_said(tmp_path: Path) -> None:
+    paths = clips(tmp_path, 3, 3)
+    with pytest.raises(InputError, match="--image-fit"):
+        Views.open(rig_of(2, (64, 128)), paths)
+    views = Views.open(rig_of(2, (64, 128)), paths, image_fit="right")
+    assert views.notes == tuple(
+        f"cam{i} is calibrated for 128x64, its pictures are 96x64: fitted by right" for i in (1, 2)
+    )
+    assert views.rig.cameras.image_hw is not None and views.rig.cameras.image_hw.tolist() == [[64, 96]] * 2
+
+
+def test_views_of_different_sizes(tmp_path: Path) -> None:
+    paths = [
+        write_clip(tmp_path / "cam1.mp4", frames=3),
+        write_clip(tmp_path / "cam2.mp4", frames=3, image_hw=(96, 128)),
+    ]
+    with Views.open(rig_of(2, None), paths) as views:
+        assert [p.shape for p in next(views.frames()).pictures] == [(64, 96, 3), (96, 128, 3)]
+
+
+def test_image_folders_are_matched_by_picture_number(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / "cam1", [1, 2, 3, 5, 6]), folder(tmp_path / "cam2", [2, 3, 4, 5, 8])]
+    views = Views.open(rig_of(2), paths)
+    assert (views.frame_count, views.fps) == (3, None)
+    assert [[number_in(p) for p in i.pictures] for i in views.frames()] == [[2, 2], [3, 3], [5, 5]]
+    assert views.notes == (
+        "cam1 lacks the pictures numbered 4, 8: these instants are left out",
+        "cam2 lacks the pictures numbered 1, 6: these instants are left out",
+        "no view has the pictures numbered 7",
+    )
+
+
+def test_gaps_in_a_folder_beside_a_video_are_said(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / "cam1", [0, 1, 2, 9]), write_clip(tmp_path / "cam2.mp4", frames=4)]
+    (note,) = Views.open(rig_of(2), paths).notes
+    assert note == "cam1 lacks the pictures numbered 3, 4, 5, 6, 7 and 1 more: its later ones may be early"
+
+
+def test_folders_without_a_common_number_are_refused(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / "cam1", range(3)), folder(tmp_path / "cam2", range(100, 103))]
+    with pytest.raises(InputError, match="share no picture number .cam1 0 to 2, cam2 100 to 102"):
+        Views.open(rig_of(2), paths)
+
+
+def test_an_absent_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no video or image folder .*cam2\.mp4"):
+        Views.open(rig_of(2), [*clips(tmp_path, 2), tmp_path / "cam2.mp4"])
+
+
+def test_an_error_in_one_view_is_raised_when_its_picture_is_due(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / f"cam{i}", range(6)) for i in (1, 2)]
+    views = Views.open(rig_of(2), paths)
+    (paths[1] / "00004.png").write_bytes(b"\x89PNG damaged")
+    seen = []
+    with pytest.raises(InputError, match=r"00004\.png is damaged"):
+        for instant in views.frames():
+            seen.append(instant.frame)
+    assert seen == [0, 1, 2, 3]
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("way", ["close", "leave", "forget", "raise", "finish"])
+def test_threads_end_however_reading_ends(tmp_path: Path, way: str) -> None:
+    before = threading.active_count()
+    views = Views.open(rig_of(2), clips(tmp_path, 30, 30))
+    frames = views.frames()
+    next(frames)
+    assert threading.active_count() > before
+    if way == "close":
+        frames.close()  # pyright: ignore[reportAttributeAccessIssue]
+    elif way == "leave":
+        with views:
+            pass
+    elif way == "forget":
+        del frames
+    elif way == "raise":
+        with pytest.raises(KeyboardInterrupt), views:
+            for _ in frames:
+                raise KeyboardInterrupt
+    else:
+        assert len(list(frames)) == 29
+    assert threading.active_count() == before
+
+
+def test_an_interrupt_ends_the_program(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of reading, in a program that does nothing about it: no thread holds it."""
+    paths = [str(path) for path in clips(tmp_path, 30, 30)]
+    program = f"""
+import signal, torch
+from trivox.files.views import Views
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.rig import Rig
+eye = torch.eye(3).expand(2, 3, 3)
+rig = Rig(("cam1", "cam2"), Cameras(eye, eye, torch.zeros(2, 3), torch.zeros(2, 5)))
+frames = Views.open(rig, {paths!r}).frames()
+next(frames)
+signal.raise_signal(signal.SIGINT)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0 and "KeyboardInterrupt" in ended.stderr, ended.stderr
+
+
+def test_reading_ahead_is_bounded(tmp_path: Path) -> None:
+    """A slow taker holds back the readers: of 200 instants at most a handful of pictures per view exist."""
+    views = Views.open(rig_of(2), clips(tmp_path, 200, 200))
+    given: list[weakref.ref[np.ndarray]] = []
+    read = 0
+    for source in views.sources:
+        original = source.frames
+
+        def counted(*args: int, original=original):  # noqa: ANN202
+            nonlocal read
+            for picture in original(*args):
+                read += 1
+                yield picture
+
+        source.frames = counted  # pyright: ignore[reportAttributeAccessIssue]
+    most = 0
+    for instant in views.frames():
+        given = [seen for seen in given if seen() is not None] + [weakref.ref(p) for p in instant.pictures]
+        most = max(most, len(given))
+        assert read <= 2 * (instant.frame + 1 + 3)
+    assert most <= 4
+
+
+def test_real_recordings(data: Path) -> None:
+    """The turned cameras of one set, read as their calibration's sizes say."""
+    paths = [data / "caliscope_4cam" / f"cam_{i}.mp4" for i in range(4)]
+    rig = replace(rig_of(4, (720, 1280), (0, 3, 1, 0)), names=("0", "1", "2", "3"))
+    with Views.open(rig, paths) as views:
+        assert (views.frame_count, views.fps, views.notes) == (48, 6.0, ())
+        instants = list(views.frames(40))
+    assert [instant.frame for instant in instants] == list(range(40, 48))
+    assert [p.shape[:2] for p in instants[0].pictures] == [(720, 1280), (1280, 720), (1280, 720), (720, 1280)]
