@@ -1,1 +1,283 @@
-"""Skeletons: named joints, bones, left-right pairs, and conversion between them by joint name."""
+"""Skeletons: named joints, bones, left-right pairs, and conversion between them by joint name.
+
+A joint name stands for one point of the body, whatever skeleton it appears in, so joint sets are never
+compared by position. Names that programs share for different points are told apart: `neck` is the base of the
+neck between the shoulders (Human3.6M, Panoptic, OpenPose BODY_25), `upper_neck` lies where the neck meets the
+skull (BODY_25B); `head_nose` is Human3.6M's joint inside the head at the height of the nose, `nose` the tip
+that detectors look for.
+
+Orders follow the sources: COCO (cocodataset.org), the Human3.6M order of "Learnable Triangulation of Human
+Pose" (0 right ankle ... 16 head/nose), CMU Panoptic's COCO19, and OpenPose's output formats BODY_25, BODY_25B
+and COCO_18. `MPII_16` is the first sixteen of that Human3.6M order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.errors import InputError
+from trivox.geometry.tensors import TensorDataclass
+
+Quality = Literal["exact", "near", "missing"]
+
+Bones = tuple[tuple[str, str], ...]
+
+SIDES = ("left", "right")
+
+
+def _both_sides(*pairs: tuple[str, str]) -> Bones:
+    return tuple((f"{side}_{parent}", f"{side}_{child}") for side in SIDES for parent, child in pairs)
+
+
+LIMB_BONES: Bones = _both_sides(("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+LIMB_JOINTS = tuple(
+    f"{side}_{part}" for side in SIDES for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+)
+
+# A point that a skeleton lacks may be had, nearly, as the mean of others; the first recipe that fits counts.
+NEAR: dict[str, tuple[tuple[str, ...], ...]] = {
+    "pelvis": (("left_hip", "right_hip"),),
+    "neck": (("left_shoulder", "right_shoulder"),),
+    "head_nose": (("nose",),),
+    "nose": (("head_nose",),),
+}
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """J named joints. `bones` are (parent, child) pairs of joint *names*; `bone_indices` gives positions.
+
+    `root` is the joint that poses are taken relative to. A skeleton of hips without a pelvis (COCO) still has
+    the root `pelvis`: the middle of the hips, which `root_points` makes.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    bones: Bones
+    root: str
+
+    def __post_init__(self) -> None:
+        assert len(set(self.names)) == len(self.names), f"joint names of {self.name} repeat"
+        strangers = {joint for bone in self.bones for joint in bone} - set(self.names)
+        assert not strangers, f"bones of {self.name} name joints it lacks: {strangers}"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """`points[..., mirror, :]` swaps left and right joints."""
+        return tuple(self.names.index(mirrored_name(name, self.names)) for name in self.names)
+
+    @property
+    def bone_indices(self) -> tuple[tuple[int, int], ...]:
+        return tuple((self.names.index(parent), self.names.index(child)) for parent, child in self.bones)
+
+    @property
+    def limb_bones(self) -> Bones:
+        """Upper arms, forearms, thighs and shanks: those of the eight whose two joints this skeleton has."""
+        return tuple(bone for bone in LIMB_BONES if set(bone) <= set(self.names))
+
+    @property
+    def limb_joints(self) -> tuple[str, ...]:
+        """Shoulders, elbows, wrists, hips, knees and ankles: those of the twelve that this skeleton has."""
+        return tuple(joint for joint in LIMB_JOINTS if joint in self.names)
+
+    def indices(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Positions of the named joints, all of which must be there."""
+        return tuple(self.names.index(name) for name in names)
+
+
+def mirrored_name(name: str, names: Sequence[str]) -> str:
+    """The joint on the other side; the name itself for one in the middle or without its twin in `names`."""
+    for side, other in (SIDES, SIDES[::-1]):
+        if name.startswith(f"{side}_"):
+            twin = f"{other}_{name.removeprefix(f'{side}_')}"
+            return twin if twin in names else name
+    return name
+
+
+_LEGS: Bones = tuple(bone for bone in LIMB_BONES if "knee" in bone[0] or "knee" in bone[1])
+_ARMS: Bones = tuple(bone for bone in LIMB_BONES if "elbow" in bone[0] or "elbow" in bone[1])
+_FACE: Bones = (
+    ("nose", "left_eye"),
+    ("nose", "right_eye"),
+    ("left_eye", "left_ear"),
+    ("right_eye", "right_ear"),
+)
+_FEET: Bones = _both_sides(("ankle", "heel"), ("ankle", "big_toe"), ("big_toe", "small_toe"))
+_HIPS: Bones = (("pelvis", "left_hip"), ("pelvis", "right_hip"))
+_SHOULDERS: Bones = (("neck", "left_shoulder"), ("neck", "right_shoulder"))
+_TRUNK: Bones = (
+    *(("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")),
+    *(("left_hip", "left_shoulder"), ("right_hip", "right_shoulder")),
+)
+
+_COCO_NAMES = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+_MPII_NAMES = (
+    *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+    *("pelvis", "spine", "neck", "head_top"),
+    *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+)
+_RIGHT_THEN_LEFT_ARM = (
+    *("right_shoulder", "right_elbow", "right_wrist"),
+    *("left_shoulder", "left_elbow", "left_wrist"),
+)
+_FEET_NAMES = (
+    *("left_big_toe", "left_small_toe", "left_heel"),
+    *("right_big_toe", "right_small_toe", "right_heel"),
+)
+
+COCO_17 = Skeleton("coco17", _COCO_NAMES, (*_TRUNK, *_ARMS, *_LEGS, *_FACE), "pelvis")
+MPII_16 = Skeleton(
+    "mpii16",
+    _MPII_NAMES,
+    (*_HIPS, *_LEGS, ("pelvis", "spine"), ("spine", "neck"), ("neck", "head_top"), *_SHOULDERS, *_ARMS),
+    "pelvis",
+)
+H36M_17 = Skeleton(
+    "h36m17",
+    (*_MPII_NAMES, "head_nose"),
+    (
+        *(
+            *_HIPS,
+            *_LEGS,
+            ("pelvis", "spine"),
+            ("spine", "neck"),
+            ("neck", "head_nose"),
+            ("head_nose", "head_top"),
+        ),
+        *(*_SHOULDERS, *_ARMS),
+    ),
+    "pelvis",
+)
+PANOPTIC_19 = Skeleton(
+    "panoptic19",
+    (
+        *("neck", "nose", "pelvis"),
+        *("left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle"),
+        *("right_shoulder", "right_elbow", "right_wrist", "right_hip", "right_knee", "right_ankle"),
+        *("left_eye", "left_ear", "right_eye", "right_ear"),
+    ),
+    (*_HIPS, *_LEGS, ("pelvis", "neck"), ("neck", "nose"), *_SHOULDERS, *_ARMS, *_FACE),
+    "pelvis",
+)
+BODY_25B = Skeleton(
+    "body25b",
+    (*_COCO_NAMES, "upper_neck", "head_top", *_FEET_NAMES),
+    (*_TRUNK, *_ARMS, *_LEGS, ("upper_neck", "head_top"), ("upper_neck", "nose"), *_FACE, *_FEET),
+    "pelvis",
+)
+BODY_25 = Skeleton(
+    "body25",
+    (
+        *("nose", "neck", *_RIGHT_THEN_LEFT_ARM, "pelvis"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear", *_FEET_NAMES),
+    ),
+    (*_HIPS, *_LEGS, ("pelvis", "neck"), ("neck", "nose"), *_SHOULDERS, *_ARMS, *_FACE, *_FEET),
+    "pelvis",
+)
+COCO_18 = Skeleton(
+    "coco18",
+    (
+        *("nose", "neck", *_RIGHT_THEN_LEFT_ARM),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear"),
+    ),
+    (*(("neck", "left_hip"), ("neck", "right_hip")), *_LEGS, ("neck", "nose"), *_SHOULDERS, *_ARMS, *_FACE),
+    "pelvis",
+)
+
+# The names of the command line.
+SKELETONS: dict[str, Skeleton] = {
+    s.name: s for s in (COCO_17, H36M_17, MPII_16, PANOPTIC_19, BODY_25B, BODY_25, COCO_18)
+}
+
+
+def skeleton_named(name: str) -> Skeleton:
+    """The skeleton of this command-line name. Raises `InputError` listing the right ones."""
+    if name not in SKELETONS:
+        raise InputError(f"there is no skeleton {name!r}; use one of {', '.join(SKELETONS)}")
+    return SKELETONS[name]
+
+
+def skeleton_of(names: Sequence[str], name: str = "custom") -> Skeleton:
+    """The known skeleton of exactly these joints in this order, or one of our own with the bones that fit."""
+    for known in SKELETONS.values():
+        if known.names == tuple(names):
+            return known
+    known_bones = {frozenset(bone): bone for skeleton in SKELETONS.values() for bone in skeleton.bones}
+    bones = tuple(bone for bone in known_bones.values() if set(bone) <= set(names))
+    has_pelvis = "pelvis" in names or {"left_hip", "right_hip"} <= set(names)
+    return Skeleton(name, tuple(names), bones, "pelvis" if has_pelvis else names[0])
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How each joint of a target skeleton is a weighted mean of source joints.
+
+    `weights` has rows that sum to 1, or are all zero where the joint is missing. `quality` says for each
+    target joint whether it is the same point (exact), a documented neighbour (near, see `NEAR`), or missing.
+    """
+
+    weights: Float[Tensor, "T S"]
+    quality: tuple[Quality, ...]
+
+
+def conversion(source: Skeleton, target: Skeleton) -> Conversion:
+    """The conversion from `source` to `target`, by joint name. Weights are float64."""
+    weights = torch.zeros(len(target), len(source), dtype=torch.float64)
+    quality: list[Quality] = []
+    for row, joint in enumerate(target.names):
+        made_of = _made_of(joint, source.names)
+        weights[row, list(source.indices(made_of))] = 1 / max(len(made_of), 1)
+        quality.append("missing" if not made_of else "exact" if made_of == (joint,) else "near")
+    return Conversion(weights, tuple(quality))
+
+
+def _made_of(joint: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    for recipe in ((joint,), *NEAR.get(joint, ())):
+        if set(recipe) <= set(names):
+            return recipe
+    return ()
+
+
+@dataclass(frozen=True)
+class Converted(TensorDataclass):
+    """Joints of the target skeleton; one that could not be had is invalid and zero."""
+
+    points: Float[Tensor, "*b T D"]
+    valid: Bool[Tensor, "*b T"]
+
+
+def converted(
+    points: Float[Tensor, "*b S D"], valid: Bool[Tensor, "*b S"], source: Skeleton, target: Skeleton
+) -> Converted:
+    """Joints (2D or 3D, any unit) of `source` as joints of `target`.
+
+    A target joint is valid where every source joint that makes it is; otherwise it is zero, never invented.
+    Differentiable; what stands in invalid source joints, NaN included, has no influence.
+    """
+    weights = conversion(source, target).weights.to(points)
+    made_of = weights > 0
+    missing = (made_of & ~valid[..., None, :]).any(-1) | ~made_of.any(-1)
+    means = weights @ torch.where(valid[..., None], points, 0)
+    return Converted(torch.where(missing[..., None], 0, means), ~missing)
+
+
+def root_points(
+    points: Float[Tensor, "*b S D"], valid: Bool[Tensor, "*b S"], skeleton: Skeleton
+) -> Converted:
+    """The root joint of each pose, shape `*b 1 D`: the joint itself, or the mean that stands for it."""
+    return converted(points, valid, skeleton, Skeleton("root", (skeleton.root,), (), skeleton.root))

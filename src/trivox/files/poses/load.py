@@ -1,0 +1,50 @@
+"""3D results to and from files, by their suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trivox.errors import InputError
+from trivox.files.poses.native import load_native, save_native
+from trivox.files.poses.table import load_csv, save_csv
+from trivox.files.poses.trc import load_trc, save_trc
+from trivox.geometry.poses import Poses
+from trivox.geometry.skeletons import skeleton_named
+
+SUFFIXES = (".npz", ".trc", ".csv")
+
+
+def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
+    """Write `poses` to .npz (everything), .trc (OpenSim) or .csv, atomically; returns the files written.
+
+    A .trc holds one person: of several people each gets a file, NAME_p0.trc and so on. It is written with Y
+    up where `poses.up` is known, in the world's own axes where it is not. Raises `InputError` for another
+    suffix or a folder that cannot be written.
+    """
+    path = _checked(path, "write")
+    if path.suffix == ".trc":
+        return save_trc(poses, path)
+    (save_csv if path.suffix == ".csv" else save_native)(poses, path)
+    return (path,)
+
+
+def load_poses(path: Path | str, *, skeleton: str | None = None) -> Poses:
+    """Read .npz, .trc (Y up, any unit) or .csv into millimetres. Raises `InputError` for anything else.
+
+    `skeleton` picks the joints of a .trc or .csv by name; without it the file's own joints stay.
+    """
+    path = _checked(path, "read")
+    wanted = skeleton_named(skeleton) if skeleton else None
+    if path.suffix == ".npz":
+        poses = load_native(path)
+        return poses if wanted is None else poses.converted(wanted)
+    return (load_trc if path.suffix == ".trc" else load_csv)(path, wanted)
+
+
+def _checked(path: Path | str, what: str) -> Path:
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"cannot {what} poses as {path}; expected a file name that ends in {', '.join(SUFFIXES)}"
+        )
+    return path
