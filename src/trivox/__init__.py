@@ -1,1 +1,35 @@
 """trivox: synchronized, calibrated videos of people in, 3D joints in millimetres out."""
+
+from trivox.errors import InputError
+from trivox.files.calibrations import load_rig, save_rig
+from trivox.files.keypoints import load_keypoints, save_keypoints
+from trivox.files.poses import load_poses, save_poses
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.poses import Poses
+from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import SKELETONS, Skeleton
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import refine, triangulate, triangulate_ransac
+from trivox.predict import predict
+from trivox.triangulate_files import triangulate_files
+
+__all__ = [
+    "SKELETONS",
+    "Cameras",
+    "InputError",
+    "Poses",
+    "Rig",
+    "Skeleton",
+    "Triangulated",
+    "load_keypoints",
+    "load_poses",
+    "load_rig",
+    "predict",
+    "refine",
+    "save_keypoints",
+    "save_poses",
+    "save_rig",
+    "triangulate",
+    "triangulate_files",
+    "triangulate_ransac",
+]

@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivox.geometry.tracks import _FASTEST_MM_PER_S, _GAP_PRICE, _MOTION_PRICE, _SLACK_MM, link_people
+from trivox.geometry.tracks import (
+    _FASTEST_MM_PER_S,
+    _GAP_PRICE,
+    _MOTION_PRICE,
+    _SLACK_MM,
+    _SWITCH_PRICE,
+    link_people,
+)
 
 
 def value_of(chain, centres_mm, worth, times_s):
@@ -17,8 +24,11 @@ def value_of(chain, centres_mm, worth, times_s):
     value = sum(worth[s, c] for s, c in taken)
     for (r, d), (s, c) in itertools.pairwise(taken):
         reach_mm = _FASTEST_MM_PER_S * (times_s[s] - times_s[r]) + _SLACK_MM
-        share = np.linalg.norm(centres_mm[s, c] - centres_mm[r, d]) / reach_mm
-        value -= _MOTION_PRICE * share**2 + _GAP_PRICE * (s - r > 1) if share <= 1 else np.inf
+        steps_mm = np.linalg.norm(centres_mm[s] - centres_mm[r, d], axis=-1)
+        share = steps_mm[c] / reach_mm
+        switches = steps_mm[c] > 2 * steps_mm[worth[s] > 0].min() + _SLACK_MM
+        price = _MOTION_PRICE * share**2 + _GAP_PRICE * (s - r > 1) + _SWITCH_PRICE * switches
+        value -= price if share <= 1 else np.inf
     return value
 
 

@@ -18,6 +18,8 @@ _SLACK_MM = 400.0
 _MOTION_PRICE = 1.0
 # Price of a gap of any length: more than one view's worth, so that gaps do not serve to jump to somebody else.
 _GAP_PRICE = 3.0
+# Price of a step that passes over a much nearer candidate: that one is the same person, this one is not.
+_SWITCH_PRICE = 10.0
 # After this many instants without a candidate a person may reappear anywhere; bounds the work per instant.
 _LONGEST_REACH = 60
 
@@ -33,21 +35,22 @@ def link_people(
     remaining = worth.copy()
     chains = []
     for _ in range(people):
-        chain = _best_chain(centres_mm, remaining, times_s)
+        chain = _best_chain(centres_mm, remaining, worth, times_s)
         taken = np.flatnonzero(chain >= 0)
         remaining[taken, chain[taken]] = 0
         chains.append(chain)
     return np.stack(chains)
 
 
-def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, everybody: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """`worth` of the candidates that are still free; `everybody` has also those who are in other chains."""
     instants, candidates = worth.shape
     total = np.where(worth > 0, worth, -np.inf)
     came_from = np.full((instants, candidates), -1)
     best_long_ago, its_end = 0.0, -1
     for s in range(1, instants):
         start = max(0, s - _LONGEST_REACH)
-        before = total[start:s] - _step_prices(centres_mm, times_s, start, s)  # (candidate now, instant, candidate)
+        before = total[start:s] - _step_prices(centres_mm, everybody, times_s, start, s)  # (candidate now, instant, candidate)
         before = before.reshape(candidates, -1)
         best = before.argmax(1)
         gain, end = before[np.arange(candidates), best], best + start * candidates
@@ -61,13 +64,17 @@ def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray) 
     return _trace_back(total, came_from)
 
 
-def _step_prices(centres_mm: np.ndarray, times_s: np.ndarray, start: int, now: int) -> np.ndarray:
+def _step_prices(
+    centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray, start: int, now: int
+) -> np.ndarray:
     """Price of coming to each candidate of instant `now` from each of the instants since `start`; infinite if too far."""
     reach_mm = _FASTEST_MM_PER_S * (times_s[now] - times_s[start:now]) + _SLACK_MM
     steps_mm = np.linalg.norm(centres_mm[now, :, None, None] - centres_mm[None, start:now], axis=-1)
     share = steps_mm / reach_mm[:, None]
     gap = np.where(np.arange(start, now) < now - 1, _GAP_PRICE, 0.0)[:, None]
-    return np.where(share <= 1, _MOTION_PRICE * share**2 + gap, np.inf)
+    nearest_mm = np.where(worth[now] > 0, np.moveaxis(steps_mm, 0, -1), np.inf).min(-1)
+    switches = steps_mm > 2 * nearest_mm + _SLACK_MM
+    return np.where(share <= 1, _MOTION_PRICE * share**2 + gap + _SWITCH_PRICE * switches, np.inf)
 
 
 def _trace_back(total: np.ndarray, came_from: np.ndarray) -> np.ndarray:

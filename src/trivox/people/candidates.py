@@ -66,7 +66,7 @@ def find_candidates(
         chosen.scores,
         found.inliers,
         found.reprojection_px,
-        _worth(associated, sizes_px, usable),
+        _worth(associated, sizes_px, cameras, usable),
     )
 
 
@@ -81,8 +81,9 @@ def gathered(detections: Joints2D, associated: AssociatedPeople) -> Joints2D:
     return Joints2D(points.double(), scores.double())
 
 
-def _worth(associated: AssociatedPeople, sizes_px: Tensor, usable: Tensor) -> Tensor:
+def _worth(associated: AssociatedPeople, sizes_px: Tensor, cameras: Cameras, usable: Tensor) -> Tensor:
+    """Views, plus the mean size in them as an angle: below one even for a person who fills a wide picture."""
     seen = associated.members >= 0
-    mean_size = (sizes_px * seen).sum(-1) / seen.sum(-1).clamp_min(1)
-    relative = mean_size / mean_size.max().clamp_min(1.0)
-    return (associated.view_counts + 0.9 * relative) * usable
+    angles = (sizes_px / cameras.K[:, 0, 0]).clamp(max=0.9)
+    mean_angle = (angles * seen).sum(-1) / seen.sum(-1).clamp_min(1)
+    return (associated.view_counts + mean_angle) * usable

@@ -33,9 +33,8 @@ _ASTRAY_MM = 700.0
 _SAME_PERSON_MM = 150.0
 # A person who left the middle of the crop by this share of its side is cut again, once.
 _OFF_CENTRE = 0.15
-# Motion allowed between an anchor and a person found anew.
-_FASTEST_MM_PER_S = 5000.0
-_SLACK_MM = 500.0
+# A lost person is looked for this far from the straight line between two anchors, half a second apart.
+_REACH_MM = 1000.0
 
 
 @dataclass(frozen=True)
@@ -100,43 +99,49 @@ class Follower:
         return self.valid.sum(-1) >= _LEAST_JOINTS
 
     def _take_anchors(self, frame: int) -> None:
-        """Where the survey has this frame: start from it if lost; believe it, if it is sure, when far from it."""
+        """Where the survey has this frame: start from it if lost, and believe it when far from it."""
         at = (self.survey.frames == frame).nonzero()
         if len(at) == 0:
             return
         anchor, anchor_valid = self.survey.points_mm[at[0, 0]], self.survey.valid[at[0, 0]]
         far = (centres_mm(anchor, anchor_valid) - centres_mm(self.points_mm, self.valid)).norm(dim=-1) > _ASTRAY_MM
-        take = anchor_valid.any(-1) & (~self._found() | (far & self.survey.linked[at[0, 0]]))
+        take = anchor_valid.any(-1) & (~self._found() | far)
         self.points_mm = torch.where(take[:, None, None], anchor, self.points_mm)
         self.valid = torch.where(take[:, None], anchor_valid, self.valid)
 
     def _search(self, frame: int, pictures: Sequence[np.ndarray]) -> None:
-        """Give each lost person the nearest candidate that nobody has and that its nearest anchor can have reached."""
+        """Give each lost person who must be there the nearest candidate that nobody else has."""
+        missing = ~self._found() & self._surely_present(frame)
+        if not missing.any():
+            return
         detections = self.networks.find_people(pictures)
         candidates = find_candidates(detections.map(lambda t: t[None]), self.cameras, detections.scores.shape[1])
         centres, free = candidates.centres_mm[0], candidates.worth[0] > 0
-        found = self._found()
-        taken = centres_mm(self.points_mm, self.valid)[found]
+        taken = centres_mm(self.points_mm, self.valid)[self._found()]
         free &= (torch.cdist(centres, taken) > _ASTRAY_MM).all(-1)
-        expected, reach_mm = self._expected_centres(frame)
-        distances = torch.cdist(expected, centres)
-        for person in (~found).nonzero()[:, 0].tolist():
-            distance = torch.where(free, distances[person], torch.inf)
-            if len(distance) == 0 or distance.min() > reach_mm[person]:
+        distances_mm = torch.cdist(self._expected_centres(frame), centres)
+        for person in missing.nonzero()[:, 0].tolist():
+            distance_mm = torch.where(free, distances_mm[person], torch.inf)
+            if distance_mm.min() > _REACH_MM:
                 continue
-            best = int(distance.argmin())
+            best = int(distance_mm.argmin())
             free[best] = False
             self.points_mm[person], self.valid[person] = candidates.points_mm[0, best], candidates.valid[0, best]
 
-    def _expected_centres(self, frame: int) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P"]]:
-        """Centre of each person's anchor nearest in time, and how far the person may be from it by now."""
-        present = self.survey.valid.any(-1)
-        away = (self.survey.frames - frame).abs()[:, None].expand_as(present)
-        nearest = torch.where(present, away, torch.iinfo(torch.int64).max).argmin(0)
-        person = torch.arange(present.shape[1])
-        centres = centres_mm(self.survey.points_mm[nearest, person], self.survey.valid[nearest, person])
-        reach_mm = away[nearest, person] / self.fps * _FASTEST_MM_PER_S + _SLACK_MM
-        return centres, torch.where(present.any(0), reach_mm, -1.0)
+    def _surely_present(self, frame: int) -> Bool[Tensor, "P"]:
+        """People whom the survey has both before and after this frame: whoever else is in view is not them."""
+        before = int((self.survey.frames <= frame).sum()) - 1
+        after = min(before + 1, len(self.survey.frames) - 1)
+        return self.survey.present[before] & self.survey.present[after]
+
+    def _expected_centres(self, frame: int) -> Float[Tensor, "P 3"]:
+        """Between the anchors on both sides of the frame, in proportion to time."""
+        before = int((self.survey.frames <= frame).sum()) - 1
+        after = min(before + 1, len(self.survey.frames) - 1)
+        centres = centres_mm(self.survey.points_mm, self.survey.valid)
+        gap = max(1, int(self.survey.frames[after] - self.survey.frames[before]))
+        share = (frame - int(self.survey.frames[before])) / gap
+        return torch.lerp(centres[before], centres[after], min(share, 1.0))
 
     def _boxes(self) -> Int[Tensor, "P V 4"]:
         """Where each view should see each person; empty where it does not."""
