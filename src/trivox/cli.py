@@ -222,7 +222,10 @@ def _guarded(run: Callable[[], None]) -> int:
         print(f"trivox: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("trivox: stopped; what is done is kept, and the same command continues from there", file=sys.stderr)
+        print(
+            "trivox: stopped; what is done is kept, and the same command continues from there",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

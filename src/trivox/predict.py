@@ -1,9 +1,9 @@
 """From synchronized videos of a calibrated rig to people in 3D.
 
-    survey    who is there, and who matters, over the whole recording         people/survey.py
-    follow    keep each person in view; joints in crops, lifted frame by frame  people/follow.py
-    record    frames go to disk as they come; an interrupted job goes on        recording.py
-    result    poses, 2D joints, cameras and a summary                           files/results.py
+survey    who is there, and who matters, over the whole recording         people/survey.py
+follow    keep each person in view; joints in crops, lifted frame by frame  people/follow.py
+record    frames go to disk as they come; an interrupted job goes on        recording.py
+result    poses, 2D joints, cameras and a summary                           files/results.py
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -166,7 +166,14 @@ def _identity(path: Path) -> dict[str, Any]:
 
 def _rig_digest(rig: Rig) -> str:
     cameras = rig.cameras
-    tensors: list[Tensor | None] = [cameras.K, cameras.R, cameras.t_mm, cameras.distortion, cameras.image_hw, rig.up]
+    tensors: list[Tensor | None] = [
+        cameras.K,
+        cameras.R,
+        cameras.t_mm,
+        cameras.distortion,
+        cameras.image_hw,
+        rig.up,
+    ]
     digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_model)).encode())
     for tensor in tensors:
         digest.update(b"none" if tensor is None else tensor.numpy().tobytes())

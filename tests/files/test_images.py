@@ -63,9 +63,7 @@ def test_the_exif_orientation_is_ignored(tmp_path: Path) -> None:
     data = (tmp_path / "a.jpg").read_bytes()
     entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
     exif = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
-    (tmp_path / "b.jpg").write_bytes(
-        data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
-    )
+    (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
     obeyed = cv2.imread(str(tmp_path / "b.jpg"))
     assert obeyed is not None and obeyed.shape == (56, 40, 3)
     assert np.array_equal(read_image(tmp_path / "b.jpg"), read_image(tmp_path / "a.jpg"))

@@ -15,14 +15,8 @@ HERE = Path("some.csv")
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        *(
-            (n, "left_shoulder")
-            for n in ("LShoulder", "left_shoulder", "l_shoulder", "Left Shoulder", "shoulder_L")
-        ),
-        *(
-            (n, "left_shoulder")
-            for n in ("LSho", "lshoulder", "leftShoulder", "LEFT-SHOULDER", " shoulder left ")
-        ),
+        *((n, "left_shoulder") for n in ("LShoulder", "left_shoulder", "l_shoulder", "Left Shoulder", "shoulder_L")),
+        *((n, "left_shoulder") for n in ("LSho", "lshoulder", "leftShoulder", "LEFT-SHOULDER", " shoulder left ")),
         *((n, "right_big_toe") for n in ("RBigToe", "right_big_toe", "RBIGTOE", "r_bigtoe")),
         *((n, "right_ear") for n in ("REar", "r_ear", "right_ear")),
         *((n, "pelvis") for n in ("MidHip", "CHip", "root (pelvis)", "BodyCenter", "Pelvis")),

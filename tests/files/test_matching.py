@@ -146,17 +146,13 @@ def test_a_stretched_picture() -> None:
 
 
 def test_another_size_needs_to_be_told() -> None:
-    with pytest.raises(
-        InputError, match=r"camera b .*1280x720, .*1200x720; .*--image-fit scale\|left\|center\|right"
-    ):
+    with pytest.raises(InputError, match=r"camera b .*1280x720, .*1200x720; .*--image-fit scale\|left\|center\|right"):
         fit_rig(rig_of("a", "b"), [(720, 1280), (720, 1200)])
 
 
 @pytest.mark.parametrize("image_fit", [None, "scale", "left"])
 def test_turned_pictures_are_refused(image_fit) -> None:  # noqa: ANN001
-    with pytest.raises(
-        InputError, match="camera b is calibrated for 1280x720, but its pictures are 720x1280"
-    ):
+    with pytest.raises(InputError, match="camera b is calibrated for 1280x720, but its pictures are 720x1280"):
         fit_rig(rig_of("a", "b"), [(720, 1280), (1280, 720)], image_fit)
 
 

@@ -46,9 +46,7 @@ def test_frames_are_exact_from_every_start(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi", "vp9.webm"])
-@pytest.mark.parametrize(
-    ("start", "stop", "step"), [(0, None, 3), (5, 31, 7), (2, None, 17), (0, 40, 25), (30, 10, 1)]
-)
+@pytest.mark.parametrize(("start", "stop", "step"), [(0, None, 3), (5, 31, 7), (2, None, 17), (0, 40, 25), (30, 10, 1)])
 def test_frames_are_a_slice(tmp_path: Path, name: str, start: int, stop: int | None, step: int) -> None:
     video = Video(write_clip(tmp_path / name, **CLIPS[name]))
     assert [number_in(p) for p in video.frames(start, stop, step)] == list(range(40))[start:stop:step]

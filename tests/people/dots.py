@@ -58,7 +58,9 @@ def _central_person(crop: np.ndarray) -> tuple[Tensor, Tensor]:
     """Of the people in the crop, the one with most joints around the middle."""
     found = [_dots(crop, person) for person in range(3)]
     middle = torch.tensor([crop.shape[1] / 2, crop.shape[0] / 2])
-    near = [float(s.sum()) - float(((p - middle).norm(dim=-1) * s).sum() / 256 / s.sum().clamp_min(1)) for p, s in found]
+    near = [
+        float(s.sum()) - float(((p - middle).norm(dim=-1) * s).sum() / 256 / s.sum().clamp_min(1)) for p, s in found
+    ]
     return found[int(np.argmax(near))]
 
 

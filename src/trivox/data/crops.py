@@ -13,9 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 
-def square_boxes(
-    points_px: Float[Tensor, "*b J 2"], seen: Bool[Tensor, "*b J"], margin: float
-) -> Int[Tensor, "*b 4"]:
+def square_boxes(points_px: Float[Tensor, "*b J 2"], seen: Bool[Tensor, "*b J"], margin: float) -> Int[Tensor, "*b 4"]:
     """Square boxes around the seen points, `margin` times their longer side; empty (all 0) where none is seen."""
     mask = seen[..., None]
     high = torch.where(mask, points_px, -torch.inf).amax(-2)

@@ -41,9 +41,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         ) from error
     with container:
         if container.format.name == "image2" or container.format.name.endswith("_pipe"):
-            raise InputError(
-                f"{path} is a single picture, not a video; give its folder to read pictures as a video"
-            )
+            raise InputError(f"{path} is a single picture, not a video; give its folder to read pictures as a video")
         covers = Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & covers]
         if not streams:
@@ -62,9 +60,7 @@ def packets(path: Path, container: InputContainer, stream: VideoStream) -> Itera
     try:
         for packet in container.demux(stream):
             if packet.is_corrupt:
-                raise InputError(
-                    f"{path} is damaged or cut short near frame {number}; copy or record it again"
-                )
+                raise InputError(f"{path} is damaged or cut short near frame {number}; copy or record it again")
             if packet.size:
                 yield packet
                 number += 1
@@ -74,9 +70,7 @@ def packets(path: Path, container: InputContainer, stream: VideoStream) -> Itera
         ) from error
 
 
-def decoded(
-    path: Path, container: InputContainer, stream: VideoStream, number: int = 0
-) -> Iterator[VideoFrame]:
+def decoded(path: Path, container: InputContainer, stream: VideoStream, number: int = 0) -> Iterator[VideoFrame]:
     """Pictures in presentation order from where the file stands; messages count from `number`."""
     ledger = _Ledger() if times_are_stated(container, stream) else None
     for packet in chain(packets(path, container, stream), [None]):

@@ -44,9 +44,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     if picture is None:
         picture = _decoded_other(data)
     if picture is None:
-        raise InputError(
-            f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP"
-        )
+        raise InputError(f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP")
     return picture
 
 
@@ -94,22 +92,16 @@ class ImageFolder:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise InputError(f"there is no folder {path}; check the path")
-        images = [
-            p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-        ]
+        images = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
         if not images:
-            raise InputError(
-                f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path"
-            )
+            raise InputError(f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path")
         self.paths = tuple(sorted(images, key=lambda p: (_natural(p.stem), p.name)))
         self.numbers = _numbers(self.paths)
         self.missing = missing_numbers(self.numbers) if self.numbers else ()
         h, w, _ = read_image(self.paths[0]).shape
         self.info = VideoInfo(path, (h, w), len(self.paths), fps=None)
 
-    def frames(
-        self, start: int = 0, stop: int | None = None, step: int = 1
-    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """RGB pictures `start`, `start + step`, ... before `stop` (None: the end), read when asked for.
 
         Raises `InputError` where a picture cannot be read or has another size than the first.
@@ -133,8 +125,7 @@ class ImageFolder:
         if picture.shape[:2] != self.info.image_hw:
             (h, w), (h0, w0) = picture.shape[:2], self.info.image_hw
             raise InputError(
-                f"{path} is {w}x{h}, but {self.paths[0].name} is {w0}x{h0}; "
-                "all pictures of a folder must have one size"
+                f"{path} is {w}x{h}, but {self.paths[0].name} is {w0}x{h0}; all pictures of a folder must have one size"
             )
         return picture
 

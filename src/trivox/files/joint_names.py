@@ -29,9 +29,7 @@ PARTS = {
 # Plain names that some skeletons use for another of our points; only where the skeleton lacks the direct one.
 LOOSE = {"upper_neck": "neck", "head_top": "head"}
 
-_SIDED = {
-    name.removeprefix("left_") for s in SKELETONS.values() for name in s.names if name.startswith("left_")
-}
+_SIDED = {name.removeprefix("left_") for s in SKELETONS.values() for name in s.names if name.startswith("left_")}
 
 
 def canonical_name(text: str) -> str:
@@ -86,9 +84,7 @@ def matched_joints(names: Sequence[str], skeleton: Skeleton | None, path: Path) 
     columns = [_column(joint, found, skeleton) for joint in skeleton.names]
     if max(columns) < 0:
         listed = ", ".join(names[:8])
-        raise InputError(
-            f"{path} has the joints {listed}: none of skeleton {skeleton.name}; choose another skeleton"
-        )
+        raise InputError(f"{path} has the joints {listed}: none of skeleton {skeleton.name}; choose another skeleton")
     return MatchedJoints(skeleton, np.array(columns))
 
 

@@ -49,9 +49,7 @@ def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> l
         if name not in rig.names:
             raise InputError(f"the rig has no camera {name}; its cameras are {', '.join(rig.names)}")
     if len(cameras) != len(paths):
-        raise InputError(
-            f"--cameras names {len(cameras)} cameras for {len(paths)} views; name one per view, in order"
-        )
+        raise InputError(f"--cameras names {len(cameras)} cameras for {len(paths)} views; name one per view, in order")
     resolved = [path.resolve() for path in paths]
     for i, path in enumerate(paths):
         if resolved[i] in resolved[:i]:
@@ -79,9 +77,7 @@ def _camera_of(path: Path, names: Sequence[str]) -> str:
 
 def _words(name: str) -> list[str | int]:
     """`Walk_cam01` -> ["walk", "cam", 1]."""
-    return [
-        int(word) if word.isdecimal() else word.casefold() for word in re.findall(r"[^\W\d_]+|\d+", name)
-    ] or [name]
+    return [int(word) if word.isdecimal() else word.casefold() for word in re.findall(r"[^\W\d_]+|\d+", name)] or [name]
 
 
 def _contains(words: list[str | int], wanted: list[str | int]) -> bool:
@@ -119,18 +115,14 @@ def fit_rig(rig: Rig, image_hws: Sequence[tuple[int, int]], image_fit: ImageFit 
     return replace(rig, cameras=rig.cameras.cropped(torch.cat([offset, offset + size_xy], dim=-1)))
 
 
-def _refuse_misfit(
-    name: str, old_hw: tuple[int, int], new_hw: tuple[int, int], image_fit: ImageFit | None
-) -> None:
+def _refuse_misfit(name: str, old_hw: tuple[int, int], new_hw: tuple[int, int], image_fit: ImageFit | None) -> None:
     if old_hw == new_hw:
         return
     said = f"camera {name} is calibrated for {size_text(old_hw)}, but its pictures are {size_text(new_hw)}"
     if old_hw == new_hw[::-1]:
         raise InputError(f"{said}; calibrate on pictures as a player shows them, or turn these back")
     if image_fit is None:
-        raise InputError(
-            f"{said}; say how they sit in the calibrated frame with --image-fit scale|left|center|right"
-        )
+        raise InputError(f"{said}; say how they sit in the calibrated frame with --image-fit scale|left|center|right")
 
 
 def size_text(image_hw: Sequence[int]) -> str:

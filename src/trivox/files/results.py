@@ -50,9 +50,7 @@ def save_result(result: Result, out: Path) -> None:
 def load_result(out: Path) -> Result:
     """Read a whole result folder. Raises `InputError` where it is none or unfinished."""
     if not (out / "poses.npz").is_file():
-        raise InputError(
-            f"{out} is no result folder of trivox: it has no poses.npz; give the --out of an earlier job"
-        )
+        raise InputError(f"{out} is no result folder of trivox: it has no poses.npz; give the --out of an earlier job")
     rig = load_rig(out / "rig.toml")
     keypoints = [load_keypoints(out / "keypoints" / f"{name}.npz") for name in rig.names]
     poses = load_poses(out / "poses.npz")
@@ -68,6 +66,4 @@ def _load_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read: {error}; the folder is not a whole result of trivox"
-        ) from error
+        raise InputError(f"{path} cannot be read: {error}; the folder is not a whole result of trivox") from error

@@ -19,9 +19,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not a text file; give a file in one of the documented formats"
-        ) from error
+        raise InputError(f"{path} is not a text file; give a file in one of the documented formats") from error
 
 
 def read_json(path: Path) -> Any:
@@ -51,9 +49,7 @@ def whole(value: Any, path: Path, what: str) -> int:
             return number
     except (ValueError, TypeError, OverflowError):
         pass  # not a number at all
-    raise InputError(
-        f"{path}: {what} should be a whole number from 0, not {str(value)[:40]!r}; correct the file"
-    )
+    raise InputError(f"{path}: {what} should be a whole number from 0, not {str(value)[:40]!r}; correct the file")
 
 
 def last_number(text: str) -> int | None:

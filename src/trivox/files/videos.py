@@ -59,9 +59,7 @@ class Video:
         with opened(path) as (container, stream):
             first = next(decoded(path, container, stream), None)
             if first is None:
-                raise InputError(
-                    f"{path} has no picture that can be decoded; give a video with at least one frame"
-                )
+                raise InputError(f"{path} has no picture that can be decoded; give a video with at least one frame")
             self._first_pts = first.pts
             self._flip, self._turns = _display(path, first)
             fps = float(stream.average_rate or stream.guessed_rate or 0) or None
@@ -71,9 +69,7 @@ class Video:
         h, w = (first.width, first.height) if self._turns % 2 else (first.height, first.width)
         self.info = VideoInfo(path, (h, w), count, fps)
 
-    def frames(
-        self, start: int = 0, stop: int | None = None, step: int = 1
-    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """RGB pictures `start`, `start + step`, ... before `stop` (None: the end), decoded when asked for.
 
         Raises `InputError`, naming the frame, where the file is damaged. Close the iterator to stop early.
@@ -128,9 +124,7 @@ class Video:
         with opened(self._path) as (container, stream):
             yield from islice(decoded(self._path, container, stream), start, None)
 
-    def _sought(
-        self, container: InputContainer, stream: VideoStream, start: int
-    ) -> Iterator[VideoFrame] | None:
+    def _sought(self, container: InputContainer, stream: VideoStream, start: int) -> Iterator[VideoFrame] | None:
         """Pictures from number `start` on by its timestamp; None if the key frame did not lead there."""
         target = self._timeline.pts[start]
         key_dts, key_number = self._timeline.key_frame_before(target)
@@ -148,8 +142,7 @@ class Video:
         whole = sum(entry.pos + entry.size <= size for entry in index)
         if whole < len(index):
             raise InputError(
-                f"{self._path} is cut short: it holds about {whole} of its {len(index)} frames; "
-                "copy or record it again"
+                f"{self._path} is cut short: it holds about {whole} of its {len(index)} frames; copy or record it again"
             )
         shown = sum(not entry.is_discard for entry in index)
         return shown - self._leading()
@@ -191,9 +184,7 @@ class _Timeline:
     """The i-th time is the time of the i-th picture that a decoder gives."""
 
     @classmethod
-    def read(
-        cls, path: Path, container: InputContainer, stream: VideoStream, first_pts: int | None
-    ) -> _Timeline:
+    def read(cls, path: Path, container: InputContainer, stream: VideoStream, first_pts: int | None) -> _Timeline:
         pts, key_pts, key_dts = array("q"), array("q"), array("q")
         if first_pts is None or not times_are_stated(container, stream):
             return cls(pts, key_pts, key_dts, complete=False, seekable=False)

@@ -52,9 +52,7 @@ class Views:
     fps: float | None
     notes: tuple[str, ...]
     sources: tuple[Video | ImageFolder, ...]
-    _running: WeakSet[Generator[ViewFrames, None, None]] = field(
-        default_factory=WeakSet, repr=False, compare=False
-    )
+    _running: WeakSet[Generator[ViewFrames, None, None]] = field(default_factory=WeakSet, repr=False, compare=False)
 
     def __enter__(self) -> Views:
         return self

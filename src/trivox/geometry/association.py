@@ -80,9 +80,7 @@ def associate(
     return _take_greedily(agreement, hypotheses, most_people)
 
 
-def person_sizes_px(
-    points_px: Float[Tensor, "*b J 2"], scores: Float[Tensor, "*b J"]
-) -> Float[Tensor, "*b"]:
+def person_sizes_px(points_px: Float[Tensor, "*b J 2"], scores: Float[Tensor, "*b J"]) -> Float[Tensor, "*b"]:
     """Longer side of the box around the joints that have a score, at least 1 pixel."""
     seen = (scores > 0)[..., None]
     high = torch.where(seen, points_px, -torch.inf).amax(-2)
@@ -95,13 +93,9 @@ def _pair_hypotheses(points_px: Tensor, scores: Tensor, sizes_px: Tensor, camera
     view_pairs = torch.combinations(torch.arange(V), 2)
     first, second = view_pairs.T
     # (F, pairs of views, D, D, 2, ...): every detection of one view with every detection of the other.
-    pair_points = torch.stack(
-        torch.broadcast_tensors(points_px[:, first, :, None], points_px[:, second, None]), dim=4
-    )
+    pair_points = torch.stack(torch.broadcast_tensors(points_px[:, first, :, None], points_px[:, second, None]), dim=4)
     pair_scores = torch.stack(torch.broadcast_tensors(scores[:, first, :, None], scores[:, second, None]), dim=4)
-    pair_sizes = torch.stack(
-        torch.broadcast_tensors(sizes_px[:, first, :, None], sizes_px[:, second, None]), dim=4
-    )
+    pair_sizes = torch.stack(torch.broadcast_tensors(sizes_px[:, first, :, None], sizes_px[:, second, None]), dim=4)
     weights = pair_scores.amin(4)
     flat_points = pair_points.permute(1, 4, 0, 2, 3, 5, 6).reshape(len(view_pairs), 2, -1, 2)
     flat_weights = weights.movedim(1, 0).reshape(len(view_pairs), 1, -1).expand(-1, 2, -1)

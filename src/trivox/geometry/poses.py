@@ -32,7 +32,7 @@ class Poses(TensorDataclass):
 
     def __getitem__(self, index: Any) -> Poses:
         """The poses of some frames."""
-        return replace(TensorDataclass.__getitem__(replace(self, up=None), index), up=self.up)
+        return replace(super(Poses, replace(self, up=None)).__getitem__(index), up=self.up)
 
     def converted(self, skeleton: Skeleton) -> Poses:
         """The same people with the joints of `skeleton`, by name; a joint that cannot be had is invalid."""

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-
 # Not `typing.Self`: the run-time type checker of the tests cannot resolve it on single methods.
 Some = TypeVar("Some", bound="TensorDataclass")
 

@@ -25,7 +25,10 @@ _LONGEST_REACH = 60
 
 
 def link_people(
-    centres_mm: Float[np.ndarray, "S P 3"], worth: Float[np.ndarray, "S P"], times_s: Float[np.ndarray, "S"], people: int
+    centres_mm: Float[np.ndarray, "S P 3"],
+    worth: Float[np.ndarray, "S P"],
+    times_s: Float[np.ndarray, "S"],
+    people: int,
 ) -> Int[np.ndarray, "N S"]:
     """The `people` most valuable chains, best first: index of the candidate at each instant, or -1.
 
@@ -50,12 +53,17 @@ def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, everybody: np.ndarray
     best_long_ago, its_end = 0.0, -1
     for s in range(1, instants):
         start = max(0, s - _LONGEST_REACH)
-        before = total[start:s] - _step_prices(centres_mm, everybody, times_s, start, s)  # (candidate now, instant, candidate)
+        before = total[start:s] - _step_prices(
+            centres_mm, everybody, times_s, start, s
+        )  # (candidate now, instant, candidate)
         before = before.reshape(candidates, -1)
         best = before.argmax(1)
         gain, end = before[np.arange(candidates), best], best + start * candidates
         if start > 0 and total[start - 1].max() > best_long_ago:
-            best_long_ago, its_end = total[start - 1].max(), int(total[start - 1].argmax()) + (start - 1) * candidates
+            best_long_ago, its_end = (
+                total[start - 1].max(),
+                int(total[start - 1].argmax()) + (start - 1) * candidates,
+            )
         end = np.where(best_long_ago - _GAP_PRICE > gain, its_end, end)
         gain = np.maximum(gain, best_long_ago - _GAP_PRICE)
         follows = (gain > 0) & (worth[s] > 0)
@@ -64,10 +72,8 @@ def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, everybody: np.ndarray
     return _trace_back(total, came_from)
 
 
-def _step_prices(
-    centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray, start: int, now: int
-) -> np.ndarray:
-    """Price of coming to each candidate of instant `now` from each of the instants since `start`; infinite if too far."""
+def _step_prices(centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray, start: int, now: int) -> np.ndarray:
+    """Price of coming to each candidate of instant `now` from each of those since `start`; infinite if too far."""
     reach_mm = _FASTEST_MM_PER_S * (times_s[now] - times_s[start:now]) + _SLACK_MM
     steps_mm = np.linalg.norm(centres_mm[now, :, None, None] - centres_mm[None, start:now], axis=-1)
     share = steps_mm / reach_mm[:, None]

@@ -48,9 +48,7 @@ def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) 
     return (points_mm * valid[..., None]).sum(-2) / count
 
 
-def find_candidates(
-    detections: Joints2D, cameras: Cameras, most_people: int, method: Method = "ransac"
-) -> Candidates:
+def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int, method: Method = "ransac") -> Candidates:
     """People in 3D from detections (F, V, D); at most `most_people` an instant, best supported first."""
     associated = associate(detections.points_px, detections.scores, cameras, most_people)
     chosen = gathered(detections, associated)

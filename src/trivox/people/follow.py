@@ -71,13 +71,25 @@ class Follower:
 
     @classmethod
     def start(
-        cls, networks: Networks, cameras: Cameras, survey: Survey, fps: float, method: Method, last: Followed | None
+        cls,
+        networks: Networks,
+        cameras: Cameras,
+        survey: Survey,
+        fps: float,
+        method: Method,
+        last: Followed | None,
     ) -> Follower:
         """Begin at the first frame, or after the frame whose result is `last`."""
         if last is None:
             shape = survey.points_mm.shape[1:]
             return cls(
-                networks, cameras, survey, fps, method, torch.zeros(shape).double(), torch.zeros(shape[:2]).bool()
+                networks,
+                cameras,
+                survey,
+                fps,
+                method,
+                torch.zeros(shape).double(),
+                torch.zeros(shape[:2]).bool(),
             )
         return cls(networks, cameras, survey, fps, method, last.points_mm.double(), last.valid)
 
@@ -126,7 +138,10 @@ class Follower:
                 continue
             best = int(distance_mm.argmin())
             free[best] = False
-            self.points_mm[person], self.valid[person] = candidates.points_mm[0, best], candidates.valid[0, best]
+            self.points_mm[person], self.valid[person] = (
+                candidates.points_mm[0, best],
+                candidates.valid[0, best],
+            )
 
     def _surely_present(self, frame: int) -> Bool[Tensor, "P"]:
         """People whom the survey has both before and after this frame: whoever else is in view is not them."""
@@ -178,7 +193,10 @@ class Follower:
         points, scores = torch.zeros(P, V, J, 2).double(), torch.zeros(P, V, J).double()
         person, view = (sides > 0).nonzero(as_tuple=True)
         if len(person) > 0:
-            crops = [cut(pictures[v], boxes[p, v].numpy(), CROP_HW) for p, v in zip(person, view, strict=True)]
+            crops = [
+                cut(pictures[v], boxes[p, v].numpy(), CROP_HW)
+                for p, v in zip(person.tolist(), view.tolist(), strict=True)
+            ]
             found = self.networks.find_joints(np.stack(crops))
             scale = (sides[person, view] / CROP_HW[0])[:, None, None]
             points[person, view] = found.points_px * scale + boxes[person, view, None, :2]
