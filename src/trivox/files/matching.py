@@ -31,10 +31,8 @@ def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None
     if len(paths) < 2:
         given = f"only {paths[0]}" if paths else "no view"
         raise InputError(f"{given} is given, but 3D needs at least two views; give one path per camera")
-    if cameras is None:
-        names = [_camera_of(path, rig.names) for path in paths]
-    else:
-        names = _named_cameras(rig, paths, cameras)
+    by_name = cameras is None
+    names = [_camera_of(path, rig.names) for path in paths] if by_name else _named_cameras(rig, paths, cameras)
     for i, name in enumerate(names):
         if name in names[:i]:
             raise InputError(
