@@ -1,0 +1,94 @@
+"""caliscope's `camera_array.toml`: metres, `x_cam = R x + t`, OpenCV's five distortion terms.
+
+`rotation_count` says how the camera is mounted: that many quarter turns, clockwise where positive, make its
+picture upright (looked at in real recordings); videos and calibration stay unturned. Cameras are numbered;
+their videos are called cam_0.mp4 (port_0.mp4 in older versions), and so are the cameras here. Rotations are
+matrices, in some versions vectors. The world is wherever the user put it; no axis is up.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from trivox.errors import InputError
+from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.records import FileCamera, FileRig, Format
+from trivox.files.calibrations.rotations import matrix_from_vector
+from trivox.files.calibrations.tables import Table
+
+_NAME = re.compile(r"(cam|port)_(0|[1-9]\d{0,8})")
+
+
+def _recognises(document: Document) -> bool:
+    return document.kind == "toml" and bool(_camera_tables(document))
+
+
+def _camera_tables(document: Document) -> dict[str, Any]:
+    """Tables under `cameras` (or, in old files, at the top) that carry caliscope's mounting."""
+    inner = document.content.get("cameras")
+    tables = inner if isinstance(inner, dict) else document.content
+    return {key: value for key, value in tables.items() if isinstance(value, dict) and "rotation_count" in value}
+
+
+def _read(document: Document) -> FileRig:
+    tables = [Table(value, f"{document.where}, camera {key[:80]!r}") for key, value in _camera_tables(document).items()]
+    cameras = tuple(_camera(table) for table in tables if not table.flag("ignore"))
+    return FileRig(cameras, units="m")
+
+
+def _camera(table: Table) -> FileCamera:
+    table.refuse_fisheye()
+    kind = "port" if "port" in table else "cam"
+    rotation = table.get("rotation")
+    is_vector = isinstance(rotation, list) and len(rotation) == 3 and not isinstance(rotation[0], list)
+    return FileCamera(
+        name=f"{kind}_{table.whole('port', 'cam_id')}",
+        K=table.matrix("matrix"),
+        R=matrix_from_vector(table.vector("rotation", length=3)) if is_vector else table.matrix("rotation"),
+        t=table.vector("translation", length=3),
+        distortion=table.distortion("distortions"),
+        image_hw=table.size_hw("size"),
+        quarter_turns=table.whole("rotation_count"),
+    )
+
+
+def _write(rig: FileRig, path: Path) -> dict[Path, str]:
+    cameras = dict(_camera_table(camera) for camera in rig.cameras)
+    return {path: tomli_w.dumps({"cameras": cameras})}
+
+
+def _camera_table(camera: FileCamera) -> tuple[str, dict[str, Any]]:
+    assert camera.image_hw is not None, "refuse_unsayable asks for the size"
+    number = _NAME.fullmatch(camera.name)
+    if number is None:
+        raise InputError(
+            f"caliscope files number their cameras and cannot hold the name {camera.name!r}; rename the "
+            "cameras cam_0, cam_1, ... or write the native .toml"
+        )
+    height, width = camera.image_hw
+    return number[2], {
+        "port" if number[1] == "port" else "cam_id": int(number[2]),
+        "rotation_count": camera.quarter_turns if camera.quarter_turns < 3 else -1,
+        "ignore": False,
+        "size": [width, height],
+        "matrix": camera.K.tolist(),
+        "distortions": camera.distortion.tolist(),
+        "translation": camera.t.tolist(),
+        "rotation": camera.R.tolist(),
+    }
+
+
+CALISCOPE = Format(
+    name="caliscope",
+    title="caliscope .toml",
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    units="m",
+    needs_size=True,
+    keeps_turns=True,
+)

@@ -1,0 +1,86 @@
+"""What a calibration file says, between its text and a `Rig`.
+
+A reader fills a `FileRig` with the file's own numbers: translations in the file's unit, principal points with
+the file's pixel origin. `conversion.py` turns it into a `Rig` and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trivox.files.calibrations.documents import Document
+from trivox.geometry.distortion import DistortionModel
+
+Units = Literal["mm", "cm", "m"]
+UpAxis = Literal["x", "-x", "y", "-y", "z", "-z"]
+
+MM_PER_UNIT: dict[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+AXES: dict[str, tuple[float, float, float]] = {
+    "x": (1.0, 0.0, 0.0),
+    "-x": (-1.0, 0.0, 0.0),
+    "y": (0.0, 1.0, 0.0),
+    "-y": (0.0, -1.0, 0.0),
+    "z": (0.0, 0.0, 1.0),
+    "-z": (0.0, 0.0, -1.0),
+}
+
+
+@dataclass(frozen=True)
+class FileCamera:
+    """One camera as in its file: `x_cam = R x_world + t`, t in the file's unit."""
+
+    name: str
+    K: NDArray[np.float64]
+    R: NDArray[np.float64]
+    t: NDArray[np.float64]
+    distortion: NDArray[np.float64]
+    image_hw: tuple[int, int] | None = None
+    quarter_turns: int = 0
+
+
+@dataclass(frozen=True)
+class FileRig:
+    """All cameras of a file and what the file, or the habit of its format, says about them.
+
+    units          of t; None where neither file nor format says.
+    units_written  the file itself states them, so that a caller may not overrule them.
+    up             unit vector, None where neither file nor format says.
+    first_pixel    coordinate of the centre of the top-left pixel: 0 in most formats, 0.5 in ours.
+    """
+
+    cameras: tuple[FileCamera, ...]
+    units: Units | None
+    units_written: bool = False
+    up: tuple[float, float, float] | None = None
+    distortion_model: DistortionModel = "opencv"
+    first_pixel: float = 0.0
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: how to know, read and write it, and what its files can say (see `refuse_unsayable`).
+
+    units is what its files are written in unless told otherwise (`other_units`: may be told). up is the axis
+    its files imply; None means they imply none.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[Document], bool]
+    read: Callable[[Document], FileRig]
+    write: Callable[[FileRig, Path], dict[Path, str]]
+    units: Units
+    other_units: bool = False
+    up: tuple[float, float, float] | None = None
+    needs_size: bool = False
+    keeps_turns: bool = False
+    keeps_skew: bool = True
+    keeps_distortion: bool = True
+    distortion_models: tuple[DistortionModel, ...] = ("opencv",)
+    first_pixel: float = 0.0
