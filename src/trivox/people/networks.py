@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,38 +36,59 @@ class Joints2D(TensorDataclass):
     scores: Float[Tensor, "*b J"]
 
 
-@dataclass(frozen=True)
 class Networks:
-    """Both networks on one device."""
+    """Both networks, on the GPU where there is one, else on all cores of the CPU.
 
-    detector: MoveNetMultiPose
-    pose: MoveNet
-    device: torch.device
+    On the CPU the pictures of an instant are shared out to threads that each compute alone. Splitting every layer
+    over the cores instead makes them wait for each other at each of its layers, and wait long when videos are being
+    decoded meanwhile.
+    """
+
+    def __init__(self, detector: MoveNetMultiPose, pose: MoveNet) -> None:
+        self._on_gpu = torch.cuda.is_available()
+        self._device = torch.device("cuda" if self._on_gpu else "cpu")
+        self._detector = detector.to(self._device)
+        self._pose = pose.to(self._device) if self._on_gpu else packed(pose, CROP_HW)
+        self._packed_detectors: dict[tuple[int, int], MoveNetMultiPose] = {}
+        self._cores = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self._cores, initializer=torch.set_num_threads, initargs=(1,))
 
     @classmethod
     def load(cls) -> Networks:
-        detector, pose = load_multipose(), load_movenet("thunder")
-        if torch.cuda.is_available():
-            device = torch.device("cuda")
-            return cls(detector.to(device), pose.to(device), device)
-        packed_detector = packed(detector, (_DETECTOR_SIDE, _DETECTOR_SIDE))
-        return cls(packed_detector, packed(pose, CROP_HW), torch.device("cpu"))
+        """With the bundled weights."""
+        return cls(load_multipose(), load_movenet("thunder"))
 
-    @torch.inference_mode()
     def find_people(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Joints2D:
         """People of V whole pictures, which may differ in size: `Joints2D` with batch (V, D), padded with score 0."""
-        framed = [letterboxed(picture, _detector_hw(picture)) for picture in pictures]
-        found = [self.detector.detect(to_images(image[None], self.device)) for image, _ in framed]
-        joints = [
-            Joints2D(people.points_px[0, :_MOST_PEOPLE].cpu() * scale, people.joint_scores[0, :_MOST_PEOPLE].cpu())
-            for people, (_, scale) in zip(found, framed, strict=True)
-        ]
-        return Joints2D.stack(joints)
+        detectors = [self._detector_for(_detector_hw(picture)) for picture in pictures]
+        return Joints2D.stack(list(self._map(self._people_of, pictures, detectors)))
 
-    @torch.inference_mode()
     def find_joints(self, crops: UInt8[np.ndarray, "B 256 256 3"]) -> Joints2D:
         """Joints of the person in the middle of each crop, in pixels of the crop."""
-        found = decode(self.pose(to_images(crops, self.device)))
+        pieces = np.array_split(crops, 1 if self._on_gpu else min(len(crops), self._cores))
+        return Joints2D.concatenated(list(self._map(self._joints_of, pieces)))
+
+    def _map(self, function: Callable[..., Joints2D], *arguments: Sequence[Any]) -> Iterator[Joints2D]:
+        return map(function, *arguments) if self._on_gpu else self._threads.map(function, *arguments)
+
+    def _detector_for(self, hw: tuple[int, int]) -> MoveNetMultiPose:
+        """Packing takes a moment and is worth it for one size of picture: done once for each."""
+        if self._on_gpu:
+            return self._detector
+        if hw not in self._packed_detectors:
+            self._packed_detectors[hw] = packed(self._detector, hw)
+        return self._packed_detectors[hw]
+
+    @torch.inference_mode()
+    def _people_of(self, picture: UInt8[np.ndarray, "_ _ 3"], detector: MoveNetMultiPose) -> Joints2D:
+        framed, scale = letterboxed(picture, _detector_hw(picture))
+        people = detector.detect(to_images(framed[None], self._device))
+        points_px = people.points_px[0, :_MOST_PEOPLE].cpu() * scale
+        return Joints2D(points_px, people.joint_scores[0, :_MOST_PEOPLE].cpu())
+
+    @torch.inference_mode()
+    def _joints_of(self, crops: UInt8[np.ndarray, "B 256 256 3"]) -> Joints2D:
+        found = decode(self._pose(to_images(crops, self._device)))
         return Joints2D(found.points_px.cpu(), found.scores.cpu())
 
 
