@@ -30,8 +30,7 @@ def slow_suppressed(similarity: list[list[float]], limit: float) -> list[bool]:
 def test_overlap_equals_a_loop() -> None:
     first, second = some_boxes(2, 5), some_boxes(2, 7)
     expected = [
-        [[slow_overlap(a, b) for b in s] for a in f]
-        for f, s in zip(first.tolist(), second.tolist(), strict=True)
+        [[slow_overlap(a, b) for b in s] for a in f] for f, s in zip(first.tolist(), second.tolist(), strict=True)
     ]
     torch.testing.assert_close(overlap(first, second), torch.tensor(expected))
 

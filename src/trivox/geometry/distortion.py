@@ -20,7 +20,7 @@ from torch import Tensor
 
 DistortionModel = Literal["opencv", "human36m"]
 
-_TANGENTIAL_FACTOR = {"opencv": 2.0, "human36m": 1.0}
+TANGENTIAL_FACTOR: dict[DistortionModel, float] = {"opencv": 2.0, "human36m": 1.0}
 _NEWTON_STEPS = 20
 
 
@@ -32,7 +32,7 @@ def distort(
     r2 = (points * points).sum(-1, keepdim=True)
     gain = _gain(torch.minimum(r2, turning), k)
     along = (points * q).sum(-1, keepdim=True)
-    return points * (gain + _TANGENTIAL_FACTOR[model] * along) + r2 * q
+    return points * (gain + TANGENTIAL_FACTOR[model] * along) + r2 * q
 
 
 def distortion_jacobian(
@@ -40,7 +40,7 @@ def distortion_jacobian(
 ) -> Float[Tensor, "*b N 2 2"]:
     """Derivative of `distort` with respect to its points: row = distorted coordinate, column = point coordinate."""
     k, q, turning = _split(coefficients)
-    factor = _TANGENTIAL_FACTOR[model]
+    factor = TANGENTIAL_FACTOR[model]
     r2 = (points * points).sum(-1, keepdim=True)
     along = (points * q).sum(-1, keepdim=True)
     inside = r2 < turning

@@ -276,8 +276,6 @@ def converted(
     return Converted(torch.where(missing[..., None], 0, means), ~missing)
 
 
-def root_points(
-    points: Float[Tensor, "*b S D"], valid: Bool[Tensor, "*b S"], skeleton: Skeleton
-) -> Converted:
+def root_points(points: Float[Tensor, "*b S D"], valid: Bool[Tensor, "*b S"], skeleton: Skeleton) -> Converted:
     """The root joint of each pose, shape `*b 1 D`: the joint itself, or the mean that stands for it."""
     return converted(points, valid, skeleton, Skeleton("root", (skeleton.root,), (), skeleton.root))

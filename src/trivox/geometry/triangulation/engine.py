@@ -1,0 +1,200 @@
+"""From tensors to the kernels and back: what goes in is checked, flattened, and spread over threads.
+
+The kernels want (B, V, J) observations and C rigs, C being 1 (one rig for all) or B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trivox.errors import InputError
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.distortion import TANGENTIAL_FACTOR, inverse_2x2, turning_radius_squared
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation.arrays import CameraArrays, Results, scratch
+from trivox.geometry.triangulation.joint_kernel import triangulate_joints
+from trivox.geometry.triangulation.limits import MAX_SEARCH_VIEWS
+
+# Below this many joints a second thread costs more than it saves.
+_JOINTS_PER_THREAD = 500
+
+
+@dataclass(frozen=True)
+class Task:
+    """Observations in float64 with one batch axis, and C rigs: 1 or B."""
+
+    points_px: Float[Tensor, "B V J 2"]
+    weights: Float[Tensor, "B V J"]
+    cameras: Cameras
+    batch_shape: torch.Size
+    dtype: torch.dtype
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether the machine code can do it all: on the CPU, and nobody asks for a gradient."""
+        return self.points_px.device.type == "cpu" and not self.wants_gradient
+
+    @property
+    def wants_gradient(self) -> bool:
+        cameras = self.cameras
+        tensors = (self.points_px, self.weights, cameras.K, cameras.R, cameras.t_mm, cameras.distortion)
+        asked = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        return asked and self.weights.numel() > 0
+
+    def restored(self, result: Triangulated) -> Triangulated:
+        """The caller's batch axes, device and precision."""
+        result = result.map(lambda t: t.reshape(*self.batch_shape, *t.shape[1:]))
+        return result.to(self.points_px.device, self.dtype)
+
+
+def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Task:
+    """Check that the pieces fit together and bring them to one shape."""
+    *batch, views, joints, _ = points_px.shape
+    if cameras.batch_shape[-1:] != (views,):
+        raise InputError(
+            f"points_px has {views} views (shape {tuple(points_px.shape)}), the cameras have batch shape "
+            f"{tuple(cameras.batch_shape)}: expected (*b, V, J, 2) for V cameras; give one camera per view"
+        )
+    if weights is None:
+        weights = points_px.new_ones(()).expand(points_px.shape[:-1])
+    if weights.shape != points_px.shape[:-1]:
+        raise InputError(
+            f"weights have shape {tuple(weights.shape)}, expected {tuple(points_px.shape[:-1])}, "
+            "one number per observation of points_px; give them that shape"
+        )
+    size = prod(batch)
+    if len(cameras.batch_shape) > 1:
+        cameras = cameras.map(lambda t: _flat_rigs(t, batch, views, cameras))
+    else:
+        cameras = cameras[None]
+    double = torch.float64
+    cameras, sound = _without_broken(cameras.to(points_px.device, double))
+    weights = weights.to(points_px.device, double).reshape(size, views, joints)
+    if not bool(sound.all()):
+        weights = torch.where(sound[..., None], weights, 0.0)
+    points_px, dtype = points_px.to(double).reshape(size, views, joints, 2), points_px.dtype
+    return Task(points_px, weights, cameras, torch.Size(batch), dtype)
+
+
+def _without_broken(cameras: Cameras) -> tuple[Cameras, Tensor]:
+    """Harmless cameras in place of those that are not finite or map no plane, and which were sound."""
+    K, distortion = cameras.K.detach(), cameras.distortion.detach()
+    sound = torch.cat([K, cameras.cam_from_world.detach()], dim=-1).isfinite().flatten(-2).all(-1)
+    sound &= distortion.isfinite().all(-1) & (K[..., 0, 0] * K[..., 1, 1] != 0)
+    if bool(sound.all()):
+        return cameras, sound
+    eye = torch.eye(3, dtype=K.dtype, device=K.device)
+    clean = replace(
+        cameras,
+        K=torch.where(sound[..., None, None], cameras.K, eye),
+        R=torch.where(sound[..., None, None], cameras.R, eye),
+        t_mm=torch.where(sound[..., None], cameras.t_mm, 0.0),
+        distortion=torch.where(sound[..., None], cameras.distortion, 0.0),
+    )
+    return clean, sound
+
+
+def _flat_rigs(t: Tensor, batch: list[int], views: int, cameras: Cameras) -> Tensor:
+    inner = t.shape[len(cameras.batch_shape) :]
+    return t.expand(*batch, views, *inner).reshape(-1, views, *inner)
+
+
+def run(
+    task: Task,
+    *,
+    search: bool = False,
+    refine: bool = False,
+    start: Triangulated | None = None,
+    threshold_px: float = 0.0,
+    huber_px: float = 0.0,
+) -> Triangulated:
+    """Run the kernel over all joints, without gradient, on the CPU; float64 results on the task's device."""
+    with torch.no_grad():
+        points_px, weights = _array(task.points_px), _array(task.weights)
+        cameras = camera_arrays(task.cameras)
+    out = _empty_results(*points_px.shape[:3])
+    if start is not None:
+        out.points_mm[...] = _array(start.points_mm)
+        out.valid[...] = _array(start.valid)
+        out.inliers[...] = _array(start.inliers)
+    settings = (search, refine, start is not None, float(threshold_px), float(huber_px))
+
+    def work(first: int, last: int) -> None:
+        room = scratch(points_px.shape[1])
+        triangulate_joints(points_px, weights, cameras, first, last, *settings, room, out)
+
+    _in_threads(points_px.shape[0] * points_px.shape[2], work)
+    return Triangulated(*(torch.from_numpy(a) for a in out)).to(task.points_px.device)
+
+
+def camera_arrays(cameras: Cameras) -> CameraArrays:
+    """C rigs of V cameras for the kernels."""
+    distortion = cameras.distortion
+    factor = torch.full_like(distortion[..., :1], TANGENTIAL_FACTOR[cameras.distortion_model])
+    has_lens = cameras.has_distortion
+    turning = turning_radius_squared(distortion)[..., None] if has_lens else factor
+    centre_mm = _array(cameras.position_mm)
+    return CameraArrays(
+        P=_array(cameras.pixel_from_world),
+        K=_array(cameras.K[..., :2, :]),
+        K_inverse=_array(inverse_2x2(cameras.K[..., :2, :2])),
+        R=_array(cameras.R),
+        t_mm=_array(cameras.t_mm),
+        lens=_array(torch.cat([distortion, turning, factor], dim=-1)),
+        centre_mm=centre_mm,
+        spread=farthest_point_order(centre_mm),
+        has_lens=has_lens,
+    )
+
+
+def _array(t: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(t.detach().cpu().numpy())
+
+
+def farthest_point_order(centre_mm: np.ndarray) -> np.ndarray:
+    """Place of each camera (C, V) when one begins with the camera farthest from the middle, then takes, each
+    time, the one farthest from all taken. Only rigs with more views than are searched need it.
+    """
+    rigs, views = centre_mm.shape[:2]
+    place = np.zeros((rigs, views), dtype=np.int64)
+    if views <= MAX_SEARCH_VIEWS:
+        return place
+    distance = np.linalg.norm(centre_mm - centre_mm.mean(axis=1, keepdims=True), axis=-1)
+    row = np.arange(rigs)
+    for step in range(views):
+        nearest = distance.argmax(axis=1)
+        place[row, nearest] = step
+        to_new = np.linalg.norm(centre_mm - centre_mm[row, nearest][:, None], axis=-1)
+        distance = to_new if step == 0 else np.minimum(distance, to_new)
+        distance[row, nearest] = -1.0
+    return place
+
+
+def _empty_results(batch: int, views: int, joints: int) -> Results:
+    return Results(
+        np.zeros((batch, joints, 3)),
+        np.zeros((batch, joints), dtype=np.bool_),
+        np.zeros((batch, joints)),
+        np.zeros((batch, views, joints), dtype=np.bool_),
+        np.zeros((batch, views, joints)),
+        np.zeros((batch, joints, 3, 3)),
+    )
+
+
+def _in_threads(total: int, work: Callable[[int, int], None]) -> None:
+    """Cut the joints into one piece per thread that torch may use."""
+    pieces = max(1, min(torch.get_num_threads(), total // _JOINTS_PER_THREAD))
+    edges = [total * i // pieces for i in range(pieces + 1)]
+    if pieces == 1:
+        work(0, total)
+        return
+    with ThreadPoolExecutor(pieces) as pool:
+        list(pool.map(work, edges[:-1], edges[1:]))

@@ -1,0 +1,158 @@
+"""Weighted linear triangulation (Hartley and Zisserman, Multiple View Geometry, section 12.2).
+
+Each view gives two rows, u P[2] - P[0] and v P[2] - P[1], times its weight; the answer is the right singular
+vector of the smallest singular value, in millimetres. It is found through the 4x4 normal matrix (see
+algebra_kernel.py), several times faster than a batched SVD and differentiable wherever the smallest singular
+value stands alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import engine
+from trivox.geometry.triangulation.algebra_kernel import PIVOT_FLOOR
+from trivox.geometry.triangulation.engine import Task
+from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2
+from trivox.geometry.triangulation.refinement import HUBER_PX, checked_positive, refined
+from trivox.geometry.triangulation.residuals import inverse_3x3, measured, per_frame, per_rig, usable_views
+
+_STEPS = 100
+
+
+def triangulate(
+    points_px: Float[Tensor, "*b V J 2"],
+    cameras: Cameras,
+    weights: Float[Tensor, "*b V J"] | None = None,
+    *,
+    refine: bool = False,
+    huber_px: float = HUBER_PX,
+) -> Triangulated:
+    """Joints in mm from pixels of the (distorted) pictures, corner origin, with cameras `(V,)` or `(*b, V)`.
+
+    A weight of zero, or a number that is not finite, takes a view out; fewer than two views, or rays that do
+    not meet in one point, give an invalid joint. `refine` gives the least robust reprojection error instead.
+
+    The published linear answer depends a little on where the world's origin is, and with pixels of noise it
+    fails for a point within centimetres of it; the refined one does not.
+    Raises InputError where the shapes do not fit together, or huber_px is not positive.
+    """
+    checked_positive("huber_px", huber_px)
+    task = engine.prepared(points_px, cameras, weights)
+    if task.in_kernel:
+        return task.restored(engine.run(task, refine=refine, huber_px=huber_px))
+    if refine:
+        return task.restored(refined(engine.run(task, refine=True, huber_px=huber_px), task, huber_px))
+    seen = usable_views(task)
+    return task.restored(solved(task, seen, seen))
+
+
+def solved(task: Task, seen: Bool[Tensor, "B V J"], used: Bool[Tensor, "B V J"]) -> Triangulated:
+    """Linear triangulation from the `used` views, differentiable, on any device."""
+    rows = equations(task, used)
+    points_mm, solvable = null_points(rows)
+    enough = used.sum(1) >= 2
+    valid = enough & solvable & has_parallax(points_mm.detach(), task.cameras.position_mm.detach(), used)
+    return measured(points_mm, valid, task, seen, used)
+
+
+def equations(task: Task, used: Bool[Tensor, "B V J"]) -> Float[Tensor, "B J R 4"]:
+    """The R = 2 V weighted rows of each joint; zeros for a view that is not used."""
+    clean = torch.where(used[..., None], task.points_px, 0.0)
+    rigs, cameras = len(task.cameras.K), task.cameras
+    undistorted = per_frame(cameras.undistorted_points(per_rig(clean, rigs)), len(clean))
+    P = cameras.pixel_from_world[..., None, :, :]
+    rows = undistorted[..., None] * P[..., 2:, :] - P[..., :2, :]
+    weights = torch.where(used, task.weights, 0.0)
+    # Only the ratio of weights matters: dividing by the largest keeps the squares in range.
+    largest = weights.detach().amax(1, keepdim=True)
+    weights = weights / torch.where(largest > 0, largest, 1.0)
+    return (rows * weights[..., None, None]).movedim(1, 2).flatten(2, 3)
+
+
+def null_points(rows: Float[Tensor, "*b R 4"]) -> tuple[Float[Tensor, "*b 3"], Bool[Tensor, "*b"]]:
+    """The points X for which (X, 1) is the right singular vector of the smallest singular value, and success.
+
+    The search runs without gradient. One last Newton step on the eigenvector's equation, with the inverse
+    held constant, carries the exact first derivative: it knows only the smallest eigenvalue, so equal larger
+    singular values do no harm. It starts from the rows themselves, which also wins back the digits lost by
+    squaring them.
+    """
+    with torch.no_grad():
+        normal = rows.mT @ rows
+        points, shift, solvable = _smallest_eigenvectors(normal)
+        identity = torch.eye(3, dtype=rows.dtype, device=rows.device)
+        shifted = normal[..., :3, :3] - shift[..., None, None] * identity
+        inverse = inverse_3x3(torch.where(solvable[..., None, None], shifted, identity))
+    rows = torch.where(solvable[..., None, None], rows, 0.0)
+    homogeneous = torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)
+    missed = (rows @ homogeneous[..., None])[..., 0]
+    quotient = (missed * missed).sum(-1) / (homogeneous * homogeneous).sum(-1)
+    slope = (rows[..., :3].mT @ missed[..., None])[..., 0] - quotient[..., None] * points
+    return points - (inverse @ slope[..., None])[..., 0], solvable
+
+
+def _smallest_eigenvectors(m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`smallest_eigenvector` of algebra_kernel.py for a batch: points, eigenvalues, success."""
+    A, b, corner = m[..., :3, :3], m[..., :3, 3], m[..., 3, 3]
+    floor = PIVOT_FLOOR * A.diagonal(dim1=-2, dim2=-1).sum(-1)
+    shift = torch.zeros_like(corner)
+    low, high = shift, torch.full_like(shift, torch.inf)
+    solvable = torch.zeros_like(corner, dtype=torch.bool)
+    running = ~solvable
+    result, value = torch.zeros_like(b), shift
+    identity = torch.eye(3, dtype=m.dtype, device=m.device)
+    for _ in range(_STEPS):
+        points, pivot = _solve_positive(A - shift[..., None, None] * identity, -b)
+        positive = pivot > floor
+        norm2 = 1 + (points * points).sum(-1)
+        change = (corner + (b * points).sum(-1) - shift) / norm2
+        done = running & positive & (change.abs() <= 1e-12 * pivot + 1e-15 * corner / norm2)
+        result, value = torch.where(done[..., None], points, result), torch.where(done, shift, value)
+        solvable = solvable | done
+        running = running & ~done & (positive | (shift != 0))
+        if not bool(running.any()):
+            break
+        rising = positive & (change > 0)
+        low = torch.where(rising, torch.maximum(low, shift), low)
+        high = torch.where(rising, high, torch.minimum(high, shift))
+        moved = shift + change
+        newton = positive & ((moved < high) | (change < 0))
+        shift = torch.where(running, torch.where(newton, moved, (low + high) / 2), 0.0)
+    return result, value, solvable
+
+
+def _solve_positive(m: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """LDL^T of symmetric 3x3 matrices: solution and smallest pivot; zeros where not positive definite."""
+    a00, a01, a02, a11, a12, a22 = (m[..., i, k] for i, k in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    b0, b1, b2 = right.unbind(-1)
+    l10, l20 = a01 / a00, a02 / a00
+    d1 = a11 - l10 * a01
+    rest = a12 - l10 * a02
+    l21 = rest / d1
+    d2 = a22 - l20 * a02 - l21 * rest
+    y1 = b1 - l10 * b0
+    x2 = (b2 - l20 * b0 - l21 * y1) / d2
+    x1 = y1 / d1 - l21 * x2
+    x0 = b0 / a00 - l10 * x1 - l20 * x2
+    pivot = torch.stack([a00, d1, d2]).amin(0).nan_to_num(nan=-1.0)
+    solution = torch.stack([x0, x1, x2], dim=-1)
+    return torch.where((pivot > 0)[..., None], solution, 0.0), pivot
+
+
+def has_parallax(
+    points_mm: Float[Tensor, "B J 3"], centre_mm: Float[Tensor, "C V 3"], used: Bool[Tensor, "B V J"]
+) -> Bool[Tensor, "B J"]:
+    """Whether the used rays meet at an angle: sin^2 summed over all pairs of rays, as in joint_kernel.py."""
+    rays = points_mm[:, None] - centre_mm[:, :, None]
+    length2 = (rays * rays).sum(-1)
+    apart = ((length2 > NEAREST_MM**2) | ~used).all(1)
+    rays = rays * torch.where(used, length2.clamp_min(NEAREST_MM**2).rsqrt(), 0.0)[..., None]
+    total = torch.einsum("bvji,bvjk->bjik", rays, rays)
+    trace = total.diagonal(dim1=-2, dim2=-1).sum(-1)
+    minors = (trace * trace - (total * total).sum((-2, -1))) / 2
+    return apart & (minors > PARALLAX_SIN2)

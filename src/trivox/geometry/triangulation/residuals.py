@@ -1,0 +1,132 @@
+"""What a point says about its observations: reprojection error, trust, covariance. Differentiable.
+
+The functions take a `Task`, so observations are (B, V, J) and there are C rigs, C being 1 or B.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.distortion import distort, distortion_jacobian
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation.engine import Task
+from trivox.geometry.triangulation.limits import (
+    LARGEST_PX,
+    LARGEST_WEIGHT,
+    SMALLEST_DEPTH_MM,
+    SMALLEST_WEIGHT,
+)
+
+
+def usable_views(task: Task) -> Bool[Tensor, "B V J"]:
+    """Observations with finite coordinates and a positive finite weight; a broken camera has weight 0."""
+    weighted = (task.weights >= SMALLEST_WEIGHT) & (task.weights <= LARGEST_WEIGHT)
+    seen = (task.points_px.abs() <= LARGEST_PX).all(-1)
+    return seen & weighted
+
+
+def per_rig(t: Float[Tensor, "B V J *c"], rigs: int) -> Float[Tensor, "C V N *c"]:
+    """Join batch and joints where all frames share one rig: then each camera has one list of points."""
+    if rigs == t.shape[0]:
+        return t
+    return t.movedim(0, 1).flatten(1, 2)[None]
+
+
+def per_frame(t: Float[Tensor, "C V N *c"], frames: int) -> Float[Tensor, "B V J *c"]:
+    """The inverse of `per_rig`."""
+    if len(t) == frames:
+        return t
+    return t[0].unflatten(1, (frames, -1)).movedim(1, 0)
+
+
+def in_cameras(
+    points_mm: Float[Tensor, "B J 3"], cameras: Cameras, seen: Bool[Tensor, "B V J"]
+) -> Float[Tensor, "B V J 3"]:
+    """Camera coordinates; a harmless point where a view does not count, and never a depth of zero."""
+    in_cam = points_mm[:, None] @ cameras.R.mT + cameras.t_mm[..., None, :]
+    in_cam = torch.where(seen[..., None], in_cam, in_cam.new_tensor([0.0, 0.0, 1.0]))
+    depth = in_cam[..., 2:]
+    depth = torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)
+    return torch.cat([in_cam[..., :2], depth], dim=-1)
+
+
+def residuals_px(
+    points_mm: Float[Tensor, "B J 3"], task: Task, seen: Bool[Tensor, "B V J"]
+) -> Float[Tensor, "B V J 2"]:
+    """Projection minus observation in pixels of the picture; 0 where not seen."""
+    cameras = task.cameras
+    in_cam = in_cameras(points_mm, cameras, seen)
+    normalised = in_cam[..., :2] / in_cam[..., 2:]
+    if cameras.has_distortion:
+        listed = per_rig(normalised, len(cameras.K))
+        listed = distort(listed, cameras.distortion, cameras.distortion_model)
+        normalised = per_frame(listed, len(task.points_px))
+    projected = cameras.pixels_from_normalised(normalised)
+    return torch.where(seen[..., None], projected - task.points_px, 0.0)
+
+
+def projection_slope(
+    points_mm: Float[Tensor, "B J 3"], task: Task, seen: Bool[Tensor, "B V J"]
+) -> Float[Tensor, "B V J 2 3"]:
+    """Derivative of the picture's pixels with respect to the point, per mm; 0 where not seen."""
+    cameras = task.cameras
+    in_cam = in_cameras(points_mm, cameras, seen)
+    inverse_depth = 1 / in_cam[..., 2:, None]
+    normalised = in_cam[..., :2] / in_cam[..., 2:]
+    R = cameras.R[..., None, :, :]
+    slope = (R[..., :2, :] - normalised[..., None] * R[..., 2:, :]) * inverse_depth
+    if cameras.has_distortion:
+        lens = distortion_jacobian(per_rig(normalised, len(cameras.K)), cameras.distortion, cameras.distortion_model)
+        slope = per_frame(lens, len(task.points_px)) @ slope
+    slope = cameras.K[..., None, :2, :2] @ slope
+    return torch.where(seen[..., None, None], slope, 0.0)
+
+
+def measured(
+    points_mm: Float[Tensor, "B J 3"],
+    valid: Bool[Tensor, "B J"],
+    task: Task,
+    seen: Bool[Tensor, "B V J"],
+    used: Bool[Tensor, "B V J"],
+) -> Triangulated:
+    """Everything else about points found from the `used` among the `seen` views."""
+    seen, used = seen & valid[:, None], used & valid[:, None]
+    points_mm = torch.where(valid[..., None], points_mm, 0.0)
+    weights = torch.where(used, task.weights, 0.0)
+    return Triangulated(
+        points_mm,
+        valid,
+        weights.sum(1) / used.sum(1).clamp_min(1),
+        used,
+        length(residuals_px(points_mm, task, seen)),
+        covariance_mm2(projection_slope(points_mm, task, used), weights, valid),
+    )
+
+
+def length(vectors: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
+    """Euclidean length whose gradient at zero is zero."""
+    squared = (vectors * vectors).sum(-1)
+    positive = squared > 0
+    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
+
+
+def covariance_mm2(
+    slope: Float[Tensor, "B V J 2 3"], weights: Float[Tensor, "B V J"], valid: Bool[Tensor, "B J"]
+) -> Float[Tensor, "B J 3 3"]:
+    """Inverse of sum w^2 J^T J: what a noise of 1/w pixel in each view does to the point."""
+    weighted = slope * weights[..., None, None]
+    information = torch.einsum("bvjki,bvjkn->bjin", weighted, weighted)
+    identity = torch.eye(3, dtype=slope.dtype, device=slope.device)
+    information = torch.where(valid[..., None, None], information, identity)
+    return torch.where(valid[..., None, None], inverse_3x3(information), 0.0)
+
+
+def inverse_3x3(m: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """Closed-form inverse by cross products of the rows; zeros for a singular matrix."""
+    a, b, c = m.unbind(-2)
+    cofactors = torch.stack([b.cross(c, dim=-1), c.cross(a, dim=-1), a.cross(b, dim=-1)], dim=-1)
+    determinant = (a * cofactors[..., 0]).sum(-1)[..., None, None]
+    return cofactors / torch.where(determinant == 0, torch.inf, determinant)
