@@ -6,11 +6,12 @@ imported when it runs, so that `trivox --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg, subcommand
@@ -20,10 +21,16 @@ from trivox.errors import InputError
 if TYPE_CHECKING:
     from trivox.geometry.rig import Rig
 
+
+def _unset(metavar: str) -> object:
+    """An option that has no value unless given; its help says so by saying nothing."""
+    return arg(metavar=metavar, help_behavior_hint="")
+
+
 RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
 Method = Literal["ransac", "linear"]
 SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
-Units = Annotated[Literal["mm", "cm", "m"] | None, arg(metavar="{mm,cm,m}")]
+Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +41,11 @@ class WithRig:
     """Calibration file (formats: docs/formats.md)."""
     units: Units = None
     """Unit of the calibration's lengths, where its format does not tell."""
-    up: Annotated[Literal["x", "-x", "y", "-y", "z", "-z"] | None, arg(metavar="{x,-x,y,-y,z,-z}")] = None
+    up: Annotated[Literal["x", "-x", "y", "-y", "z", "-z"] | None, _unset("{x,-x,y,-y,z,-z}")] = None
     """World axis that points up, where the format does not tell."""
-    image_size: Annotated[tuple[int, int] | None, arg(metavar="HEIGHT WIDTH")] = None
+    image_size: Annotated[tuple[int, int] | None, _unset("HEIGHT WIDTH")] = None
     """Size of the calibrated pictures in pixels, where the format does not tell."""
-    subject: Annotated[str | None, arg(metavar="NAME")] = None
+    subject: Annotated[str | None, _unset("NAME")] = None
     """Whose cameras to take, for a calibration of several subjects (Human3.6M)."""
 
     def load_rig(self) -> Rig:
@@ -57,28 +64,34 @@ class People(WithRig):
     """Robust over all pairs of views, or linear weighted by score; both refined."""
     people: Annotated[int, arg(metavar="N")] = 1
     """How many people to follow: those seen by the most views, then the largest, come first."""
-    cameras: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
-    """Camera names in the order of the files, where the file names do not tell."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Camera names in the order of the files, where the file names do not tell; comes after the files."""
+
+    def check_files(self, files: Sequence[Path]) -> None:
+        if self.cameras and not files:
+            raise InputError(
+                f"--cameras takes every word after it, here {len(self.cameras)}, so that no file is left; "
+                "put it after the files"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(People):
-    """Synchronized videos or image folders of a calibrated rig in, 3D joints in millimetres out."""
+    """Synchronized videos or image folders of a rig in, 3D joints in millimetres out."""
 
-    videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO [VIDEO ...]")]
+    videos: Annotated[Positional[tuple[Path, ...]], _unset("VIDEO [VIDEO ...]")]
     """One video or image folder per camera, named like the cameras."""
     skeleton: SkeletonName = "coco17"
     """Joints to give."""
-    image_fit: Annotated[
-        Literal["scale", "left", "center", "right"] | None, arg(metavar="{scale,left,center,right}")
-    ] = None
+    image_fit: Annotated[Literal["scale", "left", "center", "right"] | None, _unset("{scale,left,center,right}")] = None
     """How pictures of another size than calibrated sit in the calibrated frame."""
-    fps: Annotated[float | None, arg(metavar="RATE")] = None
+    fps: Annotated[float | None, _unset("RATE")] = None
     """Frame rate of image folders; videos tell their own."""
 
     def run(self) -> None:
         from trivox.predict import predict
 
+        self.check_files(self.videos)
         predict(
             self.load_rig(),
             self.videos,
@@ -95,18 +108,19 @@ class Predict(People):
 
 @dataclass(frozen=True, kw_only=True)
 class Triangulate(People):
-    """2D keypoints of each view (OpenPose, COCO/MMPose, DeepLabCut, anipose, our npz) in, 3D joints out."""
+    """2D keypoints in (OpenPose, COCO, MMPose, DeepLabCut, anipose), 3D joints out."""
 
-    keypoints: Annotated[Positional[tuple[Path, ...]], arg(metavar="KEYPOINTS [KEYPOINTS ...]")]
+    keypoints: Annotated[Positional[tuple[Path, ...]], _unset("KEYPOINTS [KEYPOINTS ...]")]
     """One keypoint file or folder per camera, named like the cameras."""
-    skeleton: SkeletonName | None = None
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
     """Joints of the files, where they do not name them."""
-    fps: Annotated[float | None, arg(metavar="RATE")] = None
+    fps: Annotated[float | None, _unset("RATE")] = None
     """Frame rate, for the times in the exports (30 unless given)."""
 
     def run(self) -> None:
         from trivox.triangulate_files import triangulate_files
 
+        self.check_files(self.keypoints)
         triangulate_files(
             self.load_rig(),
             self.keypoints,
@@ -136,7 +150,7 @@ class Convert(WithRig):
 
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """File to write; its name decides the format unless --format does."""
-    format: Annotated[str | None, arg(metavar="NAME")] = None
+    format: Annotated[str | None, _unset("NAME")] = None
     """Format to write (docs/formats.md)."""
     out_units: Units = None
     """Unit to write, for formats that leave it open."""
@@ -144,6 +158,7 @@ class Convert(WithRig):
     def run(self) -> None:
         from trivox.files.calibrations import save_rig
 
+        _refuse_to_overwrite(self.out)
         save_rig(self.load_rig(), self.out, format=self.format, units=self.out_units)
         print(f"wrote {self.out}")
 
@@ -179,7 +194,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Demo:
-    """Run everything on a small rendered scene that comes with trivox, and compare with its exact truth."""
+    """Run all on a small rendered scene that comes along; compare with its truth."""
 
     out: Path = Path("trivox-demo")
     """Folder for the results."""
@@ -207,32 +222,53 @@ Command = OmitSubcommandPrefixes[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `trivox`."""
-    command = tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
-    sys.exit(_guarded(command.run))
+    sys.exit(_guarded(lambda: _parsed(arguments).run()))
 
 
 _DESCRIPTION = "Synchronized, calibrated videos of people in, 3D joints in millimetres out."
+
+
+def _parsed(arguments: Sequence[str] | None) -> Predict | Triangulate | Calibration | Demo:
+    return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 
 def _guarded(run: Callable[[], None]) -> int:
     """Run a command; the user's mistakes are one sentence on the error stream and code 2, Ctrl-C is code 130."""
     try:
         run()
+        sys.stdout.flush()
     except InputError as error:
-        print(f"trivox: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has seen enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # What the file system says of odd paths: too long a name, no permission to look.
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _failed(f"{where}{error.strerror or error}; check the path")
     except KeyboardInterrupt:
-        print(
-            "trivox: stopped; what is done is kept, and the same command continues from there",
-            file=sys.stderr,
-        )
+        print("trivox: stopped; what is done is kept, and the same command continues from there", file=sys.stderr)
         return 130
     return 0
 
 
-def _print_result(out: Path) -> None:
-    from trivox.files.results import load_result
-    from trivox.summary import summary_table
+def _failed(sentence: str) -> int:
+    print(f"trivox: {sentence}", file=sys.stderr)
+    return 2
 
-    print(summary_table(load_result(out).summary))
-    print(f"results in {out}: poses.npz, poses.trc, poses.csv, keypoints/, rig.toml, summary.json")
+
+def _refuse_to_overwrite(out: Path) -> None:
+    """EasyMocap writes a pair of files: into the folder `out`, or beside the one of them that `out` names."""
+    pair = ("intri.yml", "extri.yml")
+    folder = out.parent if out.name in pair else out
+    for path in (out, *(folder / name for name in pair)):
+        if path.is_file():
+            raise InputError(f"{path} exists and is not overwritten; remove it, or choose another name")
+
+
+def _print_result(out: Path) -> None:
+    from trivox.files.results import load_summary
+    from trivox.summary import read_summary, summary_table
+
+    print(summary_table(read_summary(load_summary(out), out / "summary.json")))
+    print(f"results in {out}: 3D in poses.npz, .trc, .csv; 2D in keypoints/; rig.toml, summary.json, job.json")

@@ -25,8 +25,8 @@ METHODS: tuple[Method, ...] = ("ransac", "linear")
 _REFERENCE_PX = 256.0
 # On real recordings MoveNet's limb joints spread by about 6 pixels of such a picture; RANSAC's threshold lies well
 # outside, Huber's at the usual 1.345 standard deviations. docs/results.md has what other values give.
-_THRESHOLD_PX = 16.0
-_HUBER_PX = 8.0
+THRESHOLD_PX = 16.0
+HUBER_PX = 8.0
 # Joints below this score are not where they seem to be.
 _LEAST_SCORE = 0.15
 
@@ -37,10 +37,14 @@ def lift(
     cameras: Cameras,
     crop_sides_px: Float[Tensor, "*b V"],
     method: Method,
+    *,
+    threshold_px: float = THRESHOLD_PX,
+    huber_px: float = HUBER_PX,
 ) -> Triangulated:
     """Triangulate people from corner-origin, distorted pixels; `cameras` is (V,), scores 0 mark absent joints.
 
-    `crop_sides_px` is the side of the square crop a person fills in each view, in pixels of the picture.
+    `crop_sides_px` is the side of the square crop a person fills in each view, in pixels of the picture; the
+    thresholds of RANSAC and of the refinement are in pixels of such a crop brought to 256.
     """
     factors = _REFERENCE_PX / crop_sides_px.clamp_min(1.0)
     scaled = cameras.expanded(*factors.shape).scaled(factors[..., None].expand(*factors.shape, 2))
@@ -48,8 +52,8 @@ def lift(
     weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0)
     if method == "ransac":
         found = triangulate_ransac(
-            scaled_points, scaled, weights, threshold_px=_THRESHOLD_PX, refine=True, huber_px=_HUBER_PX
+            scaled_points, scaled, weights, threshold_px=threshold_px, refine=True, huber_px=huber_px
         )
     else:
-        found = triangulate(scaled_points, scaled, weights, refine=True, huber_px=_HUBER_PX)
+        found = triangulate(scaled_points, scaled, weights, refine=True, huber_px=huber_px)
     return replace(found, reprojection_px=found.reprojection_px / factors[..., None])

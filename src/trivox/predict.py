@@ -8,18 +8,15 @@ result    poses, 2D joints, cameras and a summary                           file
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trivox.errors import InputError
-from trivox.files.results import Result, load_result, save_result
+from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import ImageFit, Views, turned_points
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
@@ -62,13 +59,14 @@ def predict(
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
-    _check_options(method, people)
+    check_options(method, people, fps)
     wanted = skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
         job = _describe(views, method, people, wanted, fps)
-        if folder is not None and (folder / "poses.npz").exists():
-            return _finished(folder, job)
+        if folder is not None and (standing := standing_result(folder, job)):
+            say(f"{folder} already holds this result; nothing to do")
+            return standing.poses
         for note in views.notes:
             say(note)
         rate = _frame_rate(views, fps)
@@ -81,16 +79,17 @@ def predict(
     return result.poses
 
 
-def _check_options(method: str, people: int) -> None:
+def check_options(method: str, people: int, fps: float | None) -> None:
+    """What `predict` and `triangulate_files` refuse, whatever the inputs are."""
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
     if people < 1:
         raise InputError(f"{people} people cannot be followed; give a number from 1 up")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
 
 
 def _frame_rate(views: Views, fps: float | None) -> float:
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
     if views.fps is None and fps is None:
         say(f"image folders have no frame rate: times assume {_DEFAULT_FPS:g} frames/s (--fps gives another)")
     return fps or views.fps or _DEFAULT_FPS
@@ -149,43 +148,9 @@ def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps
     """What is computed from what: two runs with the same description give the same result."""
     return {
         "command": "predict",
-        "trivox": version("trivox"),
-        "videos": {name: _identity(path) for name, path in zip(views.rig.names, views.paths, strict=True)},
-        "rig_sha256": _rig_digest(views.rig),
+        **describe_inputs(views.rig, views.paths),
         "method": method,
         "people": people,
         "skeleton": skeleton.name,
         "fps": fps,
     }
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {"path": str(path.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-
-
-def _rig_digest(rig: Rig) -> str:
-    cameras = rig.cameras
-    tensors: list[Tensor | None] = [
-        cameras.K,
-        cameras.R,
-        cameras.t_mm,
-        cameras.distortion,
-        cameras.image_hw,
-        rig.up,
-    ]
-    digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_model)).encode())
-    for tensor in tensors:
-        digest.update(b"none" if tensor is None else tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _finished(folder: Path, job: dict[str, Any]) -> Poses:
-    """The result that already stands in the folder, if it is that of the same job."""
-    result = load_result(folder)
-    if result.job != job:
-        raise InputError(
-            f"{folder} already holds the result of other videos or options; choose another --out, or remove it first"
-        )
-    say(f"{folder} already holds this result; nothing to do")
-    return result.poses

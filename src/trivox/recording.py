@@ -8,8 +8,8 @@ holds at most a hundred frames, however long the recording.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import torch
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
 from trivox.files.npz import read_npz, write_npz
+from trivox.files.text import read_json
 from trivox.geometry.tensors import TensorDataclass
 from trivox.people.follow import Followed
 from trivox.people.survey import Survey
@@ -52,9 +53,10 @@ class Recording:
         if self._folder is None:
             self._kept.append(part)
         else:
-            _save(part, self._folder / f"frames_{self.done:09d}.npz")
-        self.done += len(self._buffer)
-        self._buffer.clear()
+            _save(part, self._folder / _part_name(self.done))
+        # In this order: Ctrl-C between the two must not make the buffer count twice.
+        buffered, self._buffer = len(self._buffer), []
+        self.done += buffered
 
     def parts(self) -> Iterator[Followed]:
         """All frames in order, a hundred at a time (an interruption leaves a shorter part)."""
@@ -77,32 +79,44 @@ class Recording:
             _save(survey, self._folder / "survey.npz")
 
     def finish(self) -> None:
-        """Remove the unfinished files, once the results stand."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
+        """Remove the unfinished files, once the results stand; what else lies in their folder stays."""
+        if self._folder is None:
+            return
+        for pattern in ("*frames_*.npz", "*survey*.npz", "*job*.json"):  # also what a killed run left half-written
+            for path in self._folder.glob(pattern):
+                path.unlink()
+        with suppress(OSError):
+            self._folder.rmdir()
 
     def _part_paths(self) -> list[Path]:
         return [] if self._folder is None else sorted(self._folder.glob("frames_*.npz"))
 
     def _continue_or_begin(self, folder: Path, job: dict[str, Any]) -> None:
         description = folder / "job.json"
-        if not description.exists():
-            with atomic_write(description) as temporary:
-                temporary.write_text(json.dumps(job, indent=2))
-            return
-        if _read_job(description) != job:
+        same = description.exists() and _read_job(description) == job
+        if not same and (self._part_paths() or (folder / "survey.npz").exists()):
             raise InputError(
                 f"{folder} holds an unfinished job with other videos or options; run that one again to finish it, "
                 f"choose another --out, or delete {folder}"
             )
-        self.done = sum(len(_load(path, Followed).points_mm) for path in self._part_paths())
+        if not same:
+            with atomic_write(description) as temporary:
+                temporary.write_text(json.dumps(job, indent=2))
+        for path in self._part_paths():
+            if path.name != _part_name(self.done):
+                raise InputError(f"{path} does not follow the frames before it; delete {folder} to start over")
+            self.done += len(_load(path, Followed).points_mm)
+
+
+def _part_name(first_frame: int) -> str:
+    return f"frames_{first_frame:09d}.npz"
 
 
 def _read_job(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); delete {path.parent} to start over") from error
+        return read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}, or delete {path.parent} to start over") from error
 
 
 def _save(part: TensorDataclass, path: Path) -> None:
@@ -111,7 +125,14 @@ def _save(part: TensorDataclass, path: Path) -> None:
 
 
 def _load(path: Path, kind: type[Kept]) -> Kept:
-    arrays = read_npz(path)
+    """What `_save` wrote. A file that lost its end, in a power cut say, costs no more than itself."""
+    try:
+        arrays = read_npz(path)
+    except InputError as error:
+        raise InputError(
+            f"{path}, a part of earlier work, is damaged; delete it, and any frames_ files after it, and the same "
+            "command computes them again"
+        ) from error
     if set(arrays) != {f.name for f in fields(kind)}:  # pyright: ignore[reportArgumentType]
         raise InputError(f"{path} was written by another version of trivox; delete {path.parent} to start over")
     return kind(**{name: torch.from_numpy(array) for name, array in arrays.items()})

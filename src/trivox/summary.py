@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from trivox.errors import InputError
 from trivox.geometry.poses import Poses
 
 
@@ -79,23 +83,29 @@ def bone_spread_mm(poses: Poses) -> float | None:
 
 
 def _median(values: Tensor) -> float | None:
-    return float(values.double().median()) if values.numel() else None
+    return float(np.median(values.double().numpy())) if values.numel() else None
 
 
-def summary_table(summary: Mapping[str, Any]) -> str:
-    """The fields of a `Summary`, as saved in a result folder, for people to read."""
-    people = "1 person" if summary["people"] == 1 else f"{summary['people']} people"
+def read_summary(saved: Mapping[str, Any], path: Path) -> Summary:
+    """The `Summary` whose fields a result folder has kept in `path`. Raises `InputError` for anything else."""
+    try:
+        return TypeAdapter(Summary).validate_python(saved)
+    except ValidationError as error:
+        raise InputError(f"{path} is not a summary that trivox wrote; the folder is not a whole result") from error
+
+
+def summary_table(summary: Summary) -> str:
+    """For people to read."""
+    people = "1 person" if summary.people == 1 else f"{summary.people} people"
     rows = [
-        f"{summary['frames']} frames at {summary['fps']:g} frames/s, {people}, "
-        f"{summary['joints_valid']:.1%} of joints found",
+        f"{summary.frames} frames at {summary.fps:g} frames/s, {people}, {summary.joints_valid:.1%} of joints found",
         f"{'camera':<16}{'joints used':>12}{'reprojection (median)':>24}",
     ]
-    for camera in summary["cameras"]:
-        error = camera["median_reprojection_px"]
-        rows.append(f"{camera['name']:<16}{camera['joints_used']:>12.1%}{_pixels(error):>24}")
-    rows.append(f"{'all':<28}{_pixels(summary['median_reprojection_px']):>24}")
-    if summary["bone_spread_mm"] is not None:
-        rows.append(f"limb bones vary by {summary['bone_spread_mm']:.1f} mm (standard deviation over time)")
+    for camera in summary.cameras:
+        rows.append(f"{camera.name:<16}{camera.joints_used:>12.1%}{_pixels(camera.median_reprojection_px):>24}")
+    rows.append(f"{'all':<28}{_pixels(summary.median_reprojection_px):>24}")
+    if summary.bone_spread_mm is not None:
+        rows.append(f"limb bones vary by {summary.bone_spread_mm:.1f} mm (standard deviation over time)")
     return "\n".join(rows)
 
 

@@ -16,16 +16,18 @@ from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.files.keypoints import load_keypoints
-from trivox.files.results import Result, save_result
+from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.tracks import link_people
 from trivox.lift import Method
 from trivox.people.candidates import Candidates, find_candidates
 from trivox.people.networks import Joints2D
+from trivox.predict import check_options
 from trivox.progress import progress, say
 from trivox.summary import summarise
 
@@ -50,11 +52,17 @@ def triangulate_files(
 
     `skeleton` names the joints of files that do not name them; `fps` is the frame rate for the times of the exports
     (30 unless given). The other arguments are those of `predict`. Frames are matched by the numbers in the files;
-    a frame that a view lacks is a frame in which that view sees nobody.
+    a frame that a view lacks is a frame in which that view sees nobody. Raises `InputError` as `predict` does.
     """
-    rig = match_cameras(rig, [Path(path) for path in keypoints], cameras)
-    views = [load_keypoints(Path(path), skeleton=skeleton) for path in keypoints]
-    _check_same_joints(views, keypoints)
+    check_options(method, people, fps)
+    paths = [Path(path) for path in keypoints]
+    rig = match_cameras(rig, paths, cameras)
+    views = [load_keypoints(path, skeleton=skeleton) for path in paths]
+    _check_same_joints(views, paths)
+    job = _describe(rig, paths, method, people, views[0].skeleton, fps)
+    if out is not None and (standing := standing_result(Path(out), job)):
+        say(f"{out} already holds this result; nothing to do")
+        return standing.poses
     detections, frames = _aligned(views, rig)
     chosen = _follow(_all_candidates(detections, rig.cameras, people, method), frames, people, fps or _DEFAULT_FPS)
     poses = Poses(
@@ -73,11 +81,11 @@ def triangulate_files(
             "named and to the same instants (trivox calibration show)"
         )
     if out is not None:
-        save_result(_result(poses, chosen, rig, [Path(path) for path in keypoints], method), Path(out))
+        save_result(_result(poses, chosen, rig, job), Path(out))
     return poses
 
 
-def _check_same_joints(views: Sequence[Keypoints2D], paths: Sequence[str | Path]) -> None:
+def _check_same_joints(views: Sequence[Keypoints2D], paths: Sequence[Path]) -> None:
     for view, path in zip(views, paths, strict=True):
         if view.skeleton.names != views[0].skeleton.names:
             raise InputError(
@@ -124,15 +132,24 @@ def _follow(candidates: Candidates, frames: Tensor, people: int, fps: float) -> 
     return chosen.map(lambda t: t * present.reshape(*present.shape, *(1,) * (t.ndim - 2)))
 
 
-def _result(poses: Poses, chosen: Candidates, rig: Rig, paths: list[Path], method: Method) -> Result:
+def _result(poses: Poses, chosen: Candidates, rig: Rig, job: dict[str, Any]) -> Result:
     keypoints = [
         Keypoints2D(chosen.points_px[:, :, v], chosen.scores[:, :, v], poses.frames, poses.skeleton)
         for v in range(len(rig))
     ]
-    job: dict[str, Any] = {
-        "command": "triangulate",
-        "keypoints": {name: str(path.resolve()) for name, path in zip(rig.names, paths, strict=True)},
-        "method": method,
-    }
     summary = asdict(summarise(poses, rig.names, chosen.inliers, chosen.reprojection_px))
     return Result(poses, rig, keypoints, job, summary)
+
+
+def _describe(
+    rig: Rig, paths: Sequence[Path], method: Method, people: int, skeleton: Skeleton, fps: float | None
+) -> dict[str, Any]:
+    """What is computed from what: two runs with the same description give the same result."""
+    return {
+        "command": "triangulate",
+        **describe_inputs(rig, paths),
+        "method": method,
+        "people": people,
+        "skeleton": skeleton.name,
+        "fps": fps,
+    }

@@ -98,9 +98,7 @@ def test_moving_the_picture_by_32_px_moves_every_map_by_8_cells() -> None:
         torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-9 * float(left.abs().max()))
 
 
-@pytest.mark.parametrize(
-    ("size", "stride", "depthwise"), [(1, 1, False), (3, 1, True), (3, 2, False), (3, 2, True)]
-)
+@pytest.mark.parametrize(("size", "stride", "depthwise"), [(1, 1, False), (3, 1, True), (3, 2, False), (3, 2, True)])
 def test_convolution_pads_like_tensorflow(size: int, stride: int, depthwise: bool) -> None:
     """Output (i, j) sees the kernel from (i, j) * stride - before on, `before` by TensorFlow's formula."""
     h, w = 8, 6

@@ -63,9 +63,7 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path, missing: str) -> 
         load_weights(nn.Linear(3, 2), tmp_path / missing)
 
 
-@pytest.mark.parametrize(
-    "other", [nn.Linear(2, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2))]
-)
+@pytest.mark.parametrize("other", [nn.Linear(2, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2))])
 def test_weights_of_another_network_are_refused(tmp_path: Path, other: nn.Module) -> None:
     path = saved(tmp_path / "w.safetensors", other)
     with pytest.raises(InputError, match="Linear needs"):

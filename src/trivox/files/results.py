@@ -8,20 +8,27 @@ poses.csv        one row per joint                        summary.json       how
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses
+from trivox.files.text import read_json
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
+
+_ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.csv", "poses.trc", "poses.npz")
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,11 @@ class Result:
 
 def save_result(result: Result, out: Path) -> None:
     """Write the folder. `poses.npz` comes last: where it stands, the result is whole."""
+    _save_json(result.job, out / "job.json")
     save_rig(result.rig, out / "rig.toml")
     for name, keypoints in zip(result.rig.names, result.keypoints, strict=True):
         save_keypoints(keypoints, out / "keypoints" / f"{name}.npz")
     _save_json(result.summary, out / "summary.json")
-    _save_json(result.job, out / "job.json")
     save_poses(result.poses, out / "poses.csv")
     save_poses(result.poses, out / "poses.trc")
     save_poses(result.poses, out / "poses.npz")
@@ -54,7 +61,63 @@ def load_result(out: Path) -> Result:
     rig = load_rig(out / "rig.toml")
     keypoints = [load_keypoints(out / "keypoints" / f"{name}.npz") for name in rig.names]
     poses = load_poses(out / "poses.npz")
-    return Result(poses, rig, keypoints, _load_json(out / "job.json"), _load_json(out / "summary.json"))
+    return Result(poses, rig, keypoints, _load_json(out / "job.json"), load_summary(out))
+
+
+def load_summary(out: Path) -> dict[str, Any]:
+    """Only the summary of a result folder."""
+    return _load_json(out / "summary.json")
+
+
+def standing_result(out: Path, job: dict[str, Any]) -> Result | None:
+    """The result of this very job, if `out` holds it already; None where there is room for it.
+
+    Raises `InputError` where writing it would cost something that is not this job's.
+    """
+    found = [name for name in _ENTRIES if (out / name).exists()]
+    same = "job.json" in found and read_json(out / "job.json") == job
+    if same and "poses.npz" in found:
+        return load_result(out)
+    if "poses.npz" in found and "job.json" in found:
+        raise InputError(
+            f"{out} already holds the result of other inputs or options; choose another --out, or remove it first"
+        )
+    if found and not same:
+        raise InputError(f"{out} has a {found[0]} already, which is not overwritten; choose another --out")
+    return None
+
+
+def describe_inputs(rig: Rig, paths: Sequence[Path]) -> dict[str, Any]:
+    """What identifies the inputs in `job.json`: cameras and files, one per camera, and who reads them."""
+    return {
+        "trivox": version("trivox"),
+        "inputs": {name: _identity(path) for name, path in zip(rig.names, paths, strict=True)},
+        "rig_sha256": _rig_digest(rig),
+    }
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Where, how large and how new; of a folder, all its files together."""
+    files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
+    states = [file.stat() for file in files]
+    return {
+        "path": str(path.resolve()),
+        "files": len(states),
+        "bytes": sum(state.st_size for state in states),
+        "modified_ns": max((state.st_mtime_ns for state in states), default=0),
+    }
+
+
+def _rig_digest(rig: Rig) -> str:
+    cameras = rig.cameras
+    tensors: list[Tensor | None] = [
+        *(cameras.K, cameras.R, cameras.t_mm, cameras.distortion),
+        *(cameras.image_hw, rig.up),
+    ]
+    digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_model)).encode())
+    for tensor in tensors:
+        digest.update(b"none" if tensor is None else tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _save_json(content: dict[str, Any], path: Path) -> None:
@@ -63,7 +126,7 @@ def _save_json(content: dict[str, Any], path: Path) -> None:
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}; the folder is not a whole result of trivox") from error
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} was not written by trivox; the folder is not a whole result")
+    return content

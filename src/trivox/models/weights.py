@@ -53,9 +53,7 @@ def read_safetensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
-            f"cannot read the weights {path}: {reason}; check the path or install trivox again"
-        ) from error
+        raise InputError(f"cannot read the weights {path}: {reason}; check the path or install trivox again") from error
     digest = hashlib.sha256(content).hexdigest()
     if sha256 is not None and digest != sha256:
         raise InputError(
@@ -65,9 +63,7 @@ def read_safetensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]
     try:
         tensors = safetensors.torch.load(content)
     except SafetensorError as error:
-        raise InputError(
-            f"{path} is not a safetensors file ({error}); give one, or fetch it again"
-        ) from error
+        raise InputError(f"{path} is not a safetensors file ({error}); give one, or fetch it again") from error
     not_finite = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if not_finite:
         raise InputError(f"{path}: {not_finite[0]} holds NaN or infinity; fetch the weights again")

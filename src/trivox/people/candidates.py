@@ -18,6 +18,8 @@ from trivox.people.networks import Joints2D
 CROP_MARGIN = 1.25
 # Fewer joints in space are not a person.
 _LEAST_JOINTS = 4
+# Pairs of detections tried at once, over all pairs of views: about half a gigabyte, however many cameras there are.
+_MOST_PAIRINGS = 100_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) 
 
 def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int, method: Method = "ransac") -> Candidates:
     """People in 3D from detections (F, V, D); at most `most_people` an instant, best supported first."""
+    F, V, D, _ = detections.scores.shape
+    at_once = max(1, _MOST_PAIRINGS // max(1, V * (V - 1) // 2 * D * D))
+    parts = [
+        _candidates_of(detections[start : start + at_once], cameras, most_people, method)
+        for start in range(0, F, at_once)
+    ]
+    return Candidates.concatenated(parts)
+
+
+def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int, method: Method) -> Candidates:
     associated = associate(detections.points_px, detections.scores, cameras, most_people)
     chosen = gathered(detections, associated)
     sizes_px = person_sizes_px(chosen.points_px, chosen.scores)

@@ -165,10 +165,13 @@ class Follower:
         flat = self.points_mm.reshape(1, P * J, 3).expand(V, -1, -1)
         points_px = self.cameras.project(flat).reshape(V, P, J, 2).transpose(0, 1)
         in_front = (self.cameras.depth_mm(flat) > 0).reshape(V, P, J).transpose(0, 1)
-        boxes = square_boxes(points_px, self.valid[:, None] & in_front, CROP_MARGIN)
         assert self.cameras.image_hw is not None
+        size_xy = self.cameras.image_hw.flip(-1)
+        # A joint beside the lens is projected anywhere, and a crop that reached so far would fill the memory.
+        near = ((points_px - size_xy[:, None] / 2).abs() < size_xy.amax(-1)[:, None, None]).all(-1)
+        boxes = square_boxes(points_px, self.valid[:, None] & in_front & near, CROP_MARGIN)
         centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-        inside = ((centre > 0) & (centre < self.cameras.image_hw.flip(-1))).all(-1)
+        inside = ((centre > 0) & (centre < size_xy)).all(-1)
         return boxes * inside[..., None]
 
     def _look(self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"]) -> Followed:

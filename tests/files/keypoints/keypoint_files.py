@@ -94,9 +94,7 @@ def instance_info(found: Found) -> list[dict[str, Any]]:
             "bbox": [[0, 0, 1, 1]],
         }
 
-    return [
-        {"frame_id": f, "instances": [instance(joints) for joints in listed]} for f, listed in found.items()
-    ]
+    return [{"frame_id": f, "instances": [instance(joints) for joints in listed]} for f, listed in found.items()]
 
 
 def mmpose_demo(path: Path, found: Found) -> Path:
@@ -123,9 +121,7 @@ def write_dlc_csv(path: Path, found: Found, *, multi: bool, likelihood: bool = T
             cells = np.concatenate([joints[:, : len(coords)].ravel() for joints in listed])
             # DeepLabCut leaves a point it has not seen empty.
             unseen = np.concatenate([np.repeat(joints[:, 2] == 0, len(coords)) for joints in listed])
-            writer.writerow(
-                [frame, *("" if u else repr(float(c)) for c, u in zip(cells, unseen, strict=True))]
-            )
+            writer.writerow([frame, *("" if u else repr(float(c)) for c, u in zip(cells, unseen, strict=True))])
     return path
 
 

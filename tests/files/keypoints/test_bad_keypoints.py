@@ -189,9 +189,7 @@ def mutated(value: Any, rng: random.Random) -> Any:
     return rng.choice([None, "x", -5, 2**70, [], {}])
 
 
-@pytest.mark.parametrize(
-    "number", range(7), ids=["npz", "results", "annotations", "mmpose", "csv", "fixed", "table"]
-)
+@pytest.mark.parametrize("number", range(7), ids=["npz", "results", "annotations", "mmpose", "csv", "fixed", "table"])
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, number: int) -> None:
     path = _files(tmp_path)[number]
     content, rng = path.read_bytes(), random.Random(number)

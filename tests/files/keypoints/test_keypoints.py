@@ -155,9 +155,7 @@ def test_npz_round_trip_is_exact(tmp_path: Path, skeleton: Skeleton, dtype: torc
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-@given(
-    st.dictionaries(st.integers(0, 10**15), st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 999)
-)
+@given(st.dictionaries(st.integers(0, 10**15), st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 999))
 def test_openpose_and_npz_agree_on_any_recording(tmp_path: Path, counts: dict[int, int], seed: int) -> None:
     if not any(counts.values()):
         return

@@ -82,9 +82,7 @@ def test_npz_has_nan_where_not_valid_and_needs_no_pickle(tmp_path: Path) -> None
 
 @quick
 @given(frame_lists, st.integers(1, 3), st.sampled_from(list(SKELETONS)))
-def test_csv_to_a_ten_thousandth_of_a_millimetre(
-    tmp_path: Path, frames: list[int], people: int, skeleton: str
-) -> None:
+def test_csv_to_a_ten_thousandth_of_a_millimetre(tmp_path: Path, frames: list[int], people: int, skeleton: str) -> None:
     poses = some_poses(frames, people, skeleton=skeleton)
     save_poses(poses, tmp_path / "poses.csv")
     if frames == [0]:

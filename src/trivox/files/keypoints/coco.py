@@ -44,9 +44,7 @@ def load_coco(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
         raise InputError(f"{path} has {what}; expected detections of one kind in at least one frame")
     count = shapes.pop()
     if content.names is not None and len(content.names) != count:
-        raise InputError(
-            f"{path} names {len(content.names)} joints but has {count} per person; write it again"
-        )
+        raise InputError(f"{path} names {len(content.names)} joints but has {count} per person; write it again")
     by_name = content.names is not None and (skeleton is None or not _is_its_order(content.names, skeleton))
     if by_name and content.names is not None:
         joints = matched_joints(content.names, skeleton, path)
@@ -70,9 +68,7 @@ def _content(document: Any, path: Path) -> _Content:
             return _mmpose(entries, None, path)
         if "image_id" in entries[0]:
             return _results(entries, path)
-    raise InputError(
-        f"{path} is not COCO or MMPose JSON with people; see docs/formats.md for what these hold"
-    )
+    raise InputError(f"{path} is not COCO or MMPose JSON with people; see docs/formats.md for what these hold")
 
 
 def _results(entries: list[dict[str, Any]], path: Path) -> _Content:
@@ -105,9 +101,7 @@ def _annotations(document: dict[str, Any], path: Path) -> _Content:
     if all(np.isin(joints[:, 2], (0, 1, 2)).all() for joints in detections):
         # Visibility of COCO: 0 not labelled, 1 hidden, 2 visible; a labelled point is certain.
         detections = [np.column_stack([joints[:, :2], joints[:, 2] > 0]) for joints in detections]
-    return _Content(
-        detections, [frames[i] for i in ids], list(frames.values()), _category_names(document, path)
-    )
+    return _Content(detections, [frames[i] for i in ids], list(frames.values()), _category_names(document, path))
 
 
 def _frames_of_images(images: Any, path: Path) -> dict[int, int]:

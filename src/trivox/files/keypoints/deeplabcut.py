@@ -30,9 +30,7 @@ def load_deeplabcut_csv(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
     rows = [row for row in _rows(path) if any(row)]
     depth = next((n for n, names in HEADERS.items() if [row[0] for row in rows[:n]] == names), None)
     if depth is None or len(rows) == depth:
-        raise InputError(
-            f"{path} is not a DeepLabCut CSV with frames: lines scorer, bodyparts, coords come first"
-        )
+        raise InputError(f"{path} is not a DeepLabCut CSV with frames: lines scorer, bodyparts, coords come first")
     header, body = rows[:depth], rows[depth:]
     # Label files of newer versions split the image's path over columns that have no scorer.
     first = next((i for i, cell in enumerate(header[0][1:], 1) if cell), len(header[0]))
@@ -80,9 +78,7 @@ def keypoints_of_table(
     return assembled(detections.reshape(-1, *detections.shape[2:]), of_frame, frames, joints, path)
 
 
-def _columns_of(
-    where: dict[tuple[str, str, str], int], person: str, part: str, path: Path
-) -> tuple[int, int, int]:
+def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, path: Path) -> tuple[int, int, int]:
     """Columns of x, y and likelihood; -2 is a column of NaN, -1 one of ones."""
     x, y = (where.get((person, part, coordinate), -2) for coordinate in "xy")
     if (x < 0) != (y < 0):

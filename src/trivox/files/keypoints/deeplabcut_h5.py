@@ -39,9 +39,7 @@ def load_deeplabcut_h5(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
         ) from error
     shape = (len(index), len(columns))
     if values.shape != shape or values.dtype.kind not in "fiu" or not all(len(c) in HEADERS for c in columns):
-        raise InputError(
-            f"{path} does not hold columns of scorer, bodyparts, coords; give a file of 2D points"
-        )
+        raise InputError(f"{path} does not hold columns of scorer, bodyparts, coords; give a file of 2D points")
     return keypoints_of_table(columns, values, index, path, skeleton)
 
 
@@ -51,9 +49,7 @@ def _frame_group(file: h5py.File, path: Path) -> h5py.Group:
     frames = [g for g in groups if _text(g.attrs["pandas_type"]) in ("frame", "frame_table")]
     named = [g for g in frames if g.name == "/df_with_missing"] or frames
     if len(named) != 1:
-        raise InputError(
-            f"{path} has {len(named)} pandas tables, expected one; give a DeepLabCut file of 2D points"
-        )
+        raise InputError(f"{path} has {len(named)} pandas tables, expected one; give a DeepLabCut file of 2D points")
     return named[0]
 
 

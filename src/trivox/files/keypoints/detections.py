@@ -68,8 +68,6 @@ def _cleaned(joints: np.ndarray, path: Path) -> np.ndarray:
     xy = joints[present][:, :2]
     # A single point may well lie in the first pixel; a whole recording does not.
     if len(xy) >= 10 and np.abs(xy).max() <= 1.0:
-        raise InputError(
-            f"{path} has coordinates between -1 and 1, expected pixels; write it without normalising"
-        )
+        raise InputError(f"{path} has coordinates between -1 and 1, expected pixels; write it without normalising")
     shifted = joints + np.array([CORNER_FROM_CENTRE_PX, CORNER_FROM_CENTRE_PX, 0])
     return np.where(present[..., None], shifted, 0)

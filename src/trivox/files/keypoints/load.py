@@ -28,9 +28,7 @@ BY_SUFFIX = {".json": "coco", ".csv": "deeplabcut-csv", ".h5": "deeplabcut-h5", 
 BY_SUFFIX[".npz"] = "npz"
 
 
-def load_keypoints(
-    path: Path | str, *, skeleton: str | None = None, format: str | None = None
-) -> Keypoints2D:
+def load_keypoints(path: Path | str, *, skeleton: str | None = None, format: str | None = None) -> Keypoints2D:
     """Read the 2D detections of one view.
 
     `path` is an OpenPose folder, a COCO or MMPose JSON, a DeepLabCut or anipose CSV or HDF5 file, or our own

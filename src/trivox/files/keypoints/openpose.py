@@ -31,9 +31,7 @@ def load_openpose(folder: Path, skeleton: Skeleton | None) -> Keypoints2D:
         people += found
     counts = {len(person) for person in people}
     if len(counts) > 1:
-        raise InputError(
-            f"{folder} mixes people of {sorted(counts)} joints; keep one kind of detection per folder"
-        )
+        raise InputError(f"{folder} mixes people of {sorted(counts)} joints; keep one kind of detection per folder")
     if not people:
         raise InputError(f"{folder} has no person in any of its {len(files)} frames; run the detector again")
     detections = np.stack(people)
@@ -47,9 +45,7 @@ def _frame_files(folder: Path) -> dict[int, Path]:
     for path in sorted(folder.glob("*.json")):
         frame = last_number(path.name)
         if frame is None:
-            raise InputError(
-                f"{path} has no frame number in its name; name it like video_000000000012_keypoints.json"
-            )
+            raise InputError(f"{path} has no frame number in its name; name it like video_000000000012_keypoints.json")
         if frame in files:
             raise InputError(f"{files[frame]} and {path} are both frame {frame}; keep one view per folder")
         files[frame] = path

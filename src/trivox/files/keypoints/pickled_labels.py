@@ -26,9 +26,7 @@ def labels_from(pickled: bytes) -> list[tuple[str, ...]]:
         _step(opcode.name, argument, stack, memo)
     if len(stack) != 1 or not isinstance(stack[0], list):
         raise ValueError("its column names are not a list")
-    labels = [
-        label for label in stack[0] if isinstance(label, tuple) and all(isinstance(t, str) for t in label)
-    ]
+    labels = [label for label in stack[0] if isinstance(label, tuple) and all(isinstance(t, str) for t in label)]
     if len(labels) != len(stack[0]):
         raise ValueError("its column names are not tuples of text")
     return labels

@@ -44,7 +44,5 @@ def load_poses(path: Path | str, *, skeleton: str | None = None) -> Poses:
 def _checked(path: Path | str, what: str) -> Path:
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise InputError(
-            f"cannot {what} poses as {path}; expected a file name that ends in {', '.join(SUFFIXES)}"
-        )
+        raise InputError(f"cannot {what} poses as {path}; expected a file name that ends in {', '.join(SUFFIXES)}")
     return path

@@ -35,9 +35,7 @@ def _lines(poses: Poses) -> Iterator[str]:
     names = poses.skeleton.names
     for f, frame in enumerate(poses.frames.tolist()):
         start = f"{frame},{frame / poses.fps!r}"
-        people = zip(
-            poses.points_mm[f].tolist(), poses.confidence[f].tolist(), poses.valid[f].tolist(), strict=True
-        )
+        people = zip(poses.points_mm[f].tolist(), poses.confidence[f].tolist(), poses.valid[f].tolist(), strict=True)
         for person, (points, confidence, valid) in enumerate(people):
             for name, (x, y, z), weight, is_valid in zip(names, points, confidence, valid, strict=True):
                 place = f"{x:.4f},{y:.4f},{z:.4f}" if is_valid else ",,"
@@ -94,9 +92,7 @@ def _rows(path: Path) -> list[list[str]]:
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV file ({error}); write it again") from error
     if len(rows) < 2 or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
-        raise InputError(
-            f"{path} is not a table of poses: expected rows of {','.join(COLUMNS)}; write it again"
-        )
+        raise InputError(f"{path} is not a table of poses: expected rows of {','.join(COLUMNS)}; write it again")
     return rows[1:]
 
 

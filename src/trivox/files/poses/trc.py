@@ -67,15 +67,11 @@ def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
     """
     lines = [line.rstrip("\r") for line in read_text(path).split("\n")]
     if len(lines) < 6 or not lines[0].startswith("PathFileType"):
-        raise InputError(
-            f"{path} is not a TRC file with frames: it should begin with PathFileType; write it again"
-        )
+        raise InputError(f"{path} is not a TRC file with frames: it should begin with PathFileType; write it again")
     header = dict(zip(lines[1].split(), lines[2].split(), strict=False))
     scale = MM_PER_UNIT.get(header.get("Units", "").lower())
     if scale is None:
-        raise InputError(
-            f"{path} has units {header.get('Units')!r}; expected one of {', '.join(MM_PER_UNIT)}"
-        )
+        raise InputError(f"{path} has units {header.get('Units')!r}; expected one of {', '.join(MM_PER_UNIT)}")
     names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
     joints = matched_joints(names, skeleton, path)
     rows = [line for line in lines[5:] if line.strip()]
@@ -101,9 +97,7 @@ def _check_counts(header: dict[str, str], rows: int, markers: int, path: Path) -
     """A file that was cut off is not read as if it were whole."""
     for field, found in (("NumFrames", rows), ("NumMarkers", markers)):
         if whole(header.get(field), path, field) != found or not found:
-            raise InputError(
-                f"{path} has {found} for the {header[field]} of its {field}; write it again in full"
-            )
+            raise InputError(f"{path} has {found} for the {header[field]} of its {field}; write it again in full")
 
 
 def _rate(header: dict[str, str], path: Path) -> float:
@@ -124,6 +118,4 @@ def _row(line: str, columns: int, path: Path) -> list[float]:
             raise ValueError("too many columns")
         return [float(cell) if cell else np.nan for cell in cells[:columns]]
     except ValueError as error:
-        raise InputError(
-            f"{path}: row {line[:40]!r} does not fit its markers ({error}); write it again"
-        ) from error
+        raise InputError(f"{path}: row {line[:40]!r} does not fit its markers ({error}); write it again") from error
