@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clip
-from dots import DotNetworks, draw, rig_of, walk
+from dots import DotNetworks, draw, rig_of, walk  # pyright: ignore[reportMissingImports]  # tests/people
 
 import trivox
 from trivox.cli import main
@@ -390,7 +390,7 @@ def test_triangulate_twice(run, refused, dots, walker, views, tmp_path):
     code, again, err = run(*words)
     assert code == 0 and again == first and "nothing to do" in err
     assert "already holds" in refused(*words, "--people", "2")
-    assert "already holds" in refused(*words[:-4], *keypoints[1:], "--out", tmp_path / "out")
+    assert "already holds" in refused(*words[:2], *keypoints[1:], *words[-2:])
 
 
 def test_a_summary_that_was_damaged(refused, dots, run, walker, views, tmp_path):
@@ -476,7 +476,7 @@ def test_a_real_signal_in_a_real_process(run, dots, tmp_path):
     program = f"""
 import sys, time
 sys.path[:0] = {[str(TESTS), str(TESTS / "people")]!r}
-from dots import DotNetworks
+from dots import DotNetworks  # pyright: ignore[reportMissingImports]  # tests/people
 from trivox.cli import main
 from trivox.people.networks import Networks
 class Slow(DotNetworks):
@@ -526,6 +526,13 @@ def test_a_reader_who_has_seen_enough_is_no_error(monkeypatch):
         with pytest.raises(SystemExit) as exit:
             main(["calibration", "show", str(DEMO / "calibration.json")])
     assert exit.value.code == 0
+
+
+def test_a_name_that_no_terminal_can_show_is_no_error(run, refused, tmp_path):
+    name = os.fsdecode(b"odd\xff.toml")
+    code, out, _ = run("calibration", "convert", DEMO / "calibration.json", tmp_path / name)
+    assert code == 0 and r"odd\udcff.toml" in out
+    assert r"odd\udcff.toml exists" in refused("calibration", "convert", DEMO / "calibration.json", tmp_path / name)
 
 
 def test_check_tells_faults_by_its_exit_code(run, tmp_path):

@@ -31,8 +31,8 @@ def test_the_methods_are_the_named_ones():
 @pytest.mark.parametrize("lens", LENSES.values(), ids=LENSES)
 @pytest.mark.parametrize("method", METHODS)
 def test_projections_are_lifted_back(method, lens):
-    people, *seen = seen_people(lens)
-    found = lift(*seen, method=method)
+    people, points_px, scores, cameras, sides_px = seen_people(lens)
+    found = lift(points_px, scores, cameras, sides_px, method)
     assert found.valid.all() and found.inliers.all()
     torch.testing.assert_close(found.points_mm, people, rtol=0, atol=1e-3)
     assert found.reprojection_px.amax() < 1e-3
@@ -47,9 +47,9 @@ def test_larger_pictures_change_only_the_pixels(method, factor):
     factors = torch.full((V, 2), factor).double()
     other = lift(points_px * factor, scores, cameras.scaled(factors), sides_px * factor, method)
     assert torch.equal(one.valid, other.valid) and torch.equal(one.inliers, other.inliers)
-    torch.testing.assert_close(other.points_mm, one.points_mm, rtol=0, atol=1e-6)
-    torch.testing.assert_close(other.reprojection_px, one.reprojection_px * factor, rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(other.covariance_mm2, one.covariance_mm2)
+    torch.testing.assert_close(other.points_mm, one.points_mm, rtol=0, atol=1e-3)
+    torch.testing.assert_close(other.reprojection_px, one.reprojection_px * factor, rtol=0, atol=1e-3 * factor)
+    torch.testing.assert_close(other.covariance_mm2, one.covariance_mm2, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)

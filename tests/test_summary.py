@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from dots import rig_of
+from dots import rig_of  # pyright: ignore[reportMissingImports]  # tests/people
 from hypothesis import given
 from hypothesis import strategies as st
 from rigs import STANDING_MM

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -222,6 +223,9 @@ Command = OmitSubcommandPrefixes[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `trivox`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_guarded(lambda: _parsed(arguments).run()))
 
 

@@ -148,7 +148,7 @@ def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps
     """What is computed from what: two runs with the same description give the same result."""
     return {
         "command": "predict",
-        **describe_inputs(views.rig, views.paths),
+        **describe_inputs("videos", views.rig, views.paths),
         "method": method,
         "people": people,
         "skeleton": skeleton.name,

@@ -147,7 +147,7 @@ def _describe(
     """What is computed from what: two runs with the same description give the same result."""
     return {
         "command": "triangulate",
-        **describe_inputs(rig, paths),
+        **describe_inputs("keypoints", rig, paths),
         "method": method,
         "people": people,
         "skeleton": skeleton.name,

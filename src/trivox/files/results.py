@@ -87,11 +87,11 @@ def standing_result(out: Path, job: dict[str, Any]) -> Result | None:
     return None
 
 
-def describe_inputs(rig: Rig, paths: Sequence[Path]) -> dict[str, Any]:
-    """What identifies the inputs in `job.json`: cameras and files, one per camera, and who reads them."""
+def describe_inputs(kind: str, rig: Rig, paths: Sequence[Path]) -> dict[str, Any]:
+    """What identifies the inputs in `job.json`: files of a kind ("videos"), one per camera, the rig, and the reader."""
     return {
         "trivox": version("trivox"),
-        "inputs": {name: _identity(path) for name, path in zip(rig.names, paths, strict=True)},
+        kind: {name: _identity(path) for name, path in zip(rig.names, paths, strict=True)},
         "rig_sha256": _rig_digest(rig),
     }
 

@@ -1,0 +1,226 @@
+"""2D files of other programs in, the projected people out: whoever else is in view, in whatever order."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from dots import rig_of, walk  # pyright: ignore[reportMissingImports]  # tests/people
+from torch import Tensor
+
+import trivox
+from trivox.errors import InputError
+from trivox.files.results import load_result
+from trivox.geometry.keypoints import Keypoints2D
+from trivox.geometry.skeletons import COCO_17, skeleton_of
+
+FRAMES, VIEWS = 12, 4
+RIG = rig_of(VIEWS)
+TRUTH = walk(FRAMES, 1)  # (F, 1, 17, 3)
+
+Seen = list[list[Tensor]]
+"""What one view saw: for each frame the people in it, (17, 3) of x, y (from the corner) and score."""
+
+
+def seen_by(view: int, people_mm: Tensor, rig: trivox.Rig = RIG) -> Seen:
+    F, P = people_mm.shape[:2]
+    points_px = rig.cameras[view].project(people_mm.reshape(-1, 3)).reshape(F, P, 17, 2)
+    return [[torch.cat([person, torch.full((17, 1), 0.9)], -1) for person in frame] for frame in points_px]
+
+
+def write_openpose(folder: Path, seen: Seen, first: int = 0, without: tuple[int, ...] = ()) -> Path:
+    """OpenPose counts pixels from the middle of the first one."""
+    folder.mkdir(parents=True)
+    for f, people in enumerate(seen):
+        if f not in without:
+            listed = [{"pose_keypoints_2d": (p - torch.tensor([0.5, 0.5, 0])).reshape(-1).tolist()} for p in people]
+            (folder / f"{folder.name}_{f + first:012d}_keypoints.json").write_text(json.dumps({"people": listed}))
+    return folder
+
+
+def write_coco(path: Path, seen: Seen) -> Path:
+    shifted = [(f, p - torch.tensor([0.5, 0.5, 0])) for f, people in enumerate(seen) for p in people]
+    entries = [{"image_id": f, "category_id": 1, "keypoints": p.reshape(-1).tolist(), "score": 1.0} for f, p in shifted]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def write_npz(path: Path, seen: Seen) -> Path:
+    most = max(len(people) for people in seen)
+    padded = torch.zeros(len(seen), most, 17, 3).double()
+    for f, people in enumerate(seen):
+        for d, person in enumerate(people):
+            padded[f, d] = person
+    trivox.save_keypoints(Keypoints2D(padded[..., :2], padded[..., 2], torch.arange(len(seen)), COCO_17), path)
+    return path
+
+
+def folders(tmp_path: Path, people_mm: Tensor = TRUTH) -> list[Path]:
+    return [write_openpose(tmp_path / name, seen_by(v, people_mm)) for v, name in enumerate(RIG.names)]
+
+
+def assert_same_people(poses: trivox.Poses, truth_mm: Tensor, share: float = 1.0) -> None:
+    assert poses.valid.double().mean() >= share
+    assert ((poses.points_mm - truth_mm).norm(dim=-1)[poses.valid] < 0.1).all()
+
+
+@pytest.mark.parametrize("method", ["ransac", "linear"])
+def test_projections_come_back(tmp_path, method):
+    poses = trivox.triangulate_files(RIG, folders(tmp_path), method=method)
+    assert_same_people(poses, TRUTH)
+    assert poses.skeleton == COCO_17 and poses.fps == 30 and poses.frames.tolist() == list(range(FRAMES))
+    assert poses.up is not None and torch.equal(poses.up, RIG.up)
+
+
+def test_the_order_of_the_views_means_nothing(tmp_path):
+    paths = folders(tmp_path)
+    assert_same_people(trivox.triangulate_files(RIG, paths[::-1]), TRUTH)
+    renamed = [path.rename(path.with_name(f"view_{i}_x")) for i, path in enumerate(paths)]
+    given = trivox.triangulate_files(RIG, renamed[::-1], cameras=RIG.names[::-1])
+    assert_same_people(given, TRUTH)
+
+
+def test_the_person_of_most_views_is_found_among_bystanders(tmp_path):
+    """Bystanders are seen by two cameras each, stand first in the files of odd frames, and are larger."""
+    beside = walk(FRAMES, 1, step_mm=0.0) * torch.tensor([1.0, 1.0, 1.15]).double()
+    bystanders = {0: 1500.0, 1: 1500.0, 2: -1600.0, 3: -1600.0}
+    paths = []
+    for v, y in bystanders.items():
+        other = seen_by(v, beside + torch.tensor([300.0, y, 0.0]).double())
+        both = [a + b if f % 2 else b + a for f, (a, b) in enumerate(zip(other, seen_by(v, TRUTH), strict=True))]
+        paths.append(write_openpose(tmp_path / RIG.names[v], both))
+    assert_same_people(trivox.triangulate_files(RIG, paths), TRUTH)
+
+
+def test_people_shuffled_in_every_file_keep_their_rows(tmp_path):
+    truth = walk(FRAMES, 3)
+    generator = torch.Generator().manual_seed(0)
+    paths = []
+    for v, name in enumerate(RIG.names):
+        seen = seen_by(v, truth)
+        shuffled = [[people[i] for i in torch.randperm(3, generator=generator).tolist()] for people in seen]
+        paths.append(write_openpose(tmp_path / name, shuffled))
+    poses = trivox.triangulate_files(RIG, paths, people=3)
+    rows = (poses.points_mm[0, :, None] - truth[0]).norm(dim=-1).mean(-1).argmin(-1)
+    assert sorted(rows.tolist()) == [0, 1, 2]
+    assert_same_people(poses, truth[:, rows], share=0.98)
+
+
+def test_a_view_that_misses_frames_is_used_for_the_others(tmp_path, capsys):
+    paths = folders(tmp_path)[:3]
+    paths.append(write_openpose(tmp_path / "late" / "cam4", seen_by(3, TRUTH), without=(0, 1, 5)))
+    poses = trivox.triangulate_files(RIG, paths)
+    assert_same_people(poses, TRUTH)
+    assert "cam4 has no detections file for 3 of 12 frames" in capsys.readouterr().err
+
+
+def test_frames_are_matched_by_number_not_by_row(tmp_path):
+    """Two views start later: their first file is the instant 5 of the others."""
+    paths = folders(tmp_path)[:2]
+    for v in (2, 3):
+        paths.append(write_openpose(tmp_path / "late" / RIG.names[v], seen_by(v, TRUTH)[5:], first=5))
+    poses = trivox.triangulate_files(RIG, paths)
+    assert poses.frames.tolist() == list(range(FRAMES))
+    assert_same_people(poses, TRUTH)
+
+
+def test_frames_that_nobody_sees_are_invalid_not_invented(tmp_path):
+    empty = [[] if f in (4, 5) else people for f, people in enumerate(seen_by(0, TRUTH))]
+    paths = []
+    for v, name in enumerate(RIG.names):
+        seen = [[] if not people else real for people, real in zip(empty, seen_by(v, TRUTH), strict=True)]
+        paths.append(write_openpose(tmp_path / name, seen))
+    poses = trivox.triangulate_files(RIG, paths)
+    assert not poses.valid[4:6].any() and (poses.points_mm[4:6] == 0).all()
+    assert_same_people(poses[torch.tensor([0, 1, 2, 3, 6, 7, 8, 9, 10, 11])], TRUTH[[0, 1, 2, 3, *range(6, 12)]])
+
+
+def test_every_view_may_have_its_own_format(tmp_path):
+    paths = [
+        write_openpose(tmp_path / "cam1", seen_by(0, TRUTH)),
+        write_coco(tmp_path / "cam2.json", seen_by(1, TRUTH)),
+        write_npz(tmp_path / "cam3.npz", seen_by(2, TRUTH)),
+    ]
+    assert_same_people(trivox.triangulate_files(RIG, paths), TRUTH)
+
+
+def test_long_recordings_are_cut_only_for_memory(tmp_path):
+    """More frames than are associated at once: no seam."""
+    truth = walk(70, 1, step_mm=10.0)
+    assert_same_people(trivox.triangulate_files(RIG, folders(tmp_path, truth)), truth)
+
+
+def test_the_result_folder_loads(tmp_path):
+    paths = folders(tmp_path)
+    poses = trivox.triangulate_files(RIG, paths[:3], out=tmp_path / "out", fps=50)
+    result = load_result(tmp_path / "out")
+    assert torch.equal(result.poses.points_mm, poses.points_mm) and result.poses.fps == 50
+    assert result.rig.names == RIG.names[:3] and result.job["command"] == "triangulate"
+    assert [entry["files"] for entry in result.job["keypoints"].values()] == [FRAMES] * 3
+    assert result.summary["frames"] == FRAMES and len(result.summary["cameras"]) == 3
+    for v, view in enumerate(result.keypoints):
+        expected = torch.stack([people[0] for people in seen_by(v, TRUTH)])
+        torch.testing.assert_close(view.points_px[:, 0], expected[..., :2])
+        torch.testing.assert_close(view.scores[:, 0], expected[..., 2])
+
+
+def test_the_same_job_is_done_once_and_another_is_refused(tmp_path, monkeypatch):
+    paths, out = folders(tmp_path), tmp_path / "out"
+    first = trivox.triangulate_files(RIG, paths, out=out)
+    moved = replace(RIG, cameras=replace(RIG.cameras, t_mm=RIG.cameras.t_mm + 1))
+    changes: list[dict[str, Any]] = [{"people": 2}, {"method": "linear"}, {"fps": 10.0}]
+    for change in changes:
+        with pytest.raises(InputError, match="already holds the result of other inputs or options"):
+            trivox.triangulate_files(RIG, paths, out=out, **change)
+    for rig, given in ((moved, paths), (RIG, paths[1:])):
+        with pytest.raises(InputError, match="already holds"):
+            trivox.triangulate_files(rig, given, out=out)
+    with monkeypatch.context() as patch:
+        module = sys.modules["trivox.triangulate_files"]  # trivox.triangulate_files is the function
+        patch.setattr(module, "find_candidates", lambda *_: pytest.fail("the work is done"))
+        again = trivox.triangulate_files(RIG, paths, out=out)
+    assert torch.equal(again.points_mm, first.points_mm)
+    newer = next(paths[0].iterdir())
+    newer.write_text(newer.read_text() + "\n")
+    with pytest.raises(InputError, match="already holds"):
+        trivox.triangulate_files(RIG, paths, out=out)
+
+
+def test_views_of_different_skeletons_are_refused(tmp_path):
+    paths = folders(tmp_path)
+    other = skeleton_of(tuple(f"part{i}" for i in range(17)))
+    keypoints = trivox.load_keypoints(paths[1])
+    trivox.save_keypoints(replace(keypoints, skeleton=other), tmp_path / "cam2.npz")
+    with pytest.raises(InputError, match=r"cam2\.npz has the joints of .* same joints"):
+        trivox.triangulate_files(RIG, [paths[0], tmp_path / "cam2.npz", paths[2]])
+
+
+def test_a_skeleton_that_the_files_do_not_have_is_refused(tmp_path):
+    with pytest.raises(InputError, match="17 joints.*body25b has 25"):
+        trivox.triangulate_files(RIG, folders(tmp_path), skeleton="body25b")
+
+
+def test_files_of_the_wrong_cameras_are_one_sentence(tmp_path):
+    paths = [write_openpose(tmp_path / "in" / n, seen_by(v, TRUTH[:3])) for v, n in enumerate(("a", "b"))]
+    crossed = [RIG.names[0], RIG.names[2]]
+    with pytest.raises(InputError, match="no person could be triangulated from 2 views"):
+        trivox.triangulate_files(RIG, paths, cameras=crossed, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "text"])
+def test_a_view_that_cannot_be_read_is_one_sentence(tmp_path, fault):
+    paths = folders(tmp_path)
+    bad = tmp_path / "in" / "cam4"
+    if fault != "missing":
+        bad.mkdir(parents=True)
+    if fault == "text":
+        (bad / "frame_0.json").write_text("not JSON")
+    with pytest.raises(InputError, match="cam4"):
+        trivox.triangulate_files(RIG, [*paths[:3], bad], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
