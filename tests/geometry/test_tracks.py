@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from trivox.geometry.tracks import (
     _GAP_PRICE,
     _MOTION_PRICE,
     _SLACK_MM,
-    _SWITCH_PRICE,
     link_people,
 )
 
@@ -26,9 +26,10 @@ def value_of(chain, centres_mm, worth, times_s):
         reach_mm = _FASTEST_MM_PER_S * (times_s[s] - times_s[r]) + _SLACK_MM
         steps_mm = np.linalg.norm(centres_mm[s] - centres_mm[r, d], axis=-1)
         share = steps_mm[c] / reach_mm
-        switches = steps_mm[c] > 2 * steps_mm[worth[s] > 0].min() + _SLACK_MM
-        price = _MOTION_PRICE * share**2 + _GAP_PRICE * (s - r > 1) + _SWITCH_PRICE * switches
-        value -= price if share <= 1 else np.inf
+        before_mm = np.linalg.norm(centres_mm[s, c] - centres_mm[r], axis=-1)
+        nearest = min(steps_mm[worth[s] > 0].min(), before_mm[worth[r] > 0].min())
+        price = _MOTION_PRICE * share**2 + _GAP_PRICE * (s - r > 1)
+        value -= price if share <= 1 and steps_mm[c] <= 2 * nearest + _SLACK_MM else np.inf
     return value
 
 
@@ -63,6 +64,42 @@ def test_the_main_person_wins_over_one_who_was_there_first():
     chains = link_people(centres, worth, np.arange(8) * 0.5, 2)
     assert chains[0].tolist() == [-1, -1, 1, 1, 1, 1, 1, 1]
     assert chains[1].tolist() == [0] * 8
+
+
+@pytest.mark.parametrize("rate", [2, 30])
+@pytest.mark.parametrize("people", [1, 2])
+def test_nobody_steps_over_to_the_bystander_when_the_main_person_leaves(rate, people):
+    """However long the bystander stays, and however much that would be worth."""
+    instants = 20 * rate
+    centres = np.zeros((instants, 2, 3))
+    centres[:, 1, 0] = 2000
+    worth = np.full((instants, 2), 2.3)
+    worth[: instants // 2, 0], worth[instants // 2 :, 0] = 4.8, 0
+    chains = link_people(centres, worth, np.arange(instants) / rate, people)
+    assert chains[0].max() == 0
+    for chain in chains:
+        assert len(set(chain.tolist()) - {-1}) == 1
+
+
+@pytest.mark.parametrize("rate", [2, 30])
+def test_people_who_stay_keep_their_rows_when_the_cameras_that_see_them_change(rate):
+    instants = 20 * rate
+    centres = np.zeros((instants, 2, 3))
+    centres[:, 1, 0] = 2000
+    worth = np.full((instants, 2), 2.3)
+    worth[: instants // 2, 0], worth[instants // 2 :, 1] = 4.8, 4.6
+    for chain in link_people(centres, worth, np.arange(instants) / rate, 2):
+        assert len(set(chain.tolist())) == 1
+
+
+def test_a_flickering_bystander_is_not_a_newcomer():
+    """Seen every other instant only; the main person has been gone for long."""
+    centres = np.zeros((300, 2, 3))
+    centres[:, 1, 0] = 2000
+    worth = np.full((300, 2), 2.3)
+    worth[:150, 0], worth[150:, 0], worth[::2, 1] = 4.8, 0, 0
+    chain = link_people(centres, worth, np.arange(300) / 30, 1)[0]
+    assert (chain[:150] == 0).all() and (chain[150:] == -1).all()
 
 
 def test_crossing_candidates_keep_their_identity():

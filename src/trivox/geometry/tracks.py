@@ -1,6 +1,7 @@
 """Link people found at separate instants into tracks: the chain of candidates that is worth most.
 
-A chain steps from one candidate to the next only as fast as people move, and pays for motion and for gaps. Its worth
+A chain steps from one candidate to the next only as fast as people move, never past a much nearer one (in either
+direction of time: whoever has a past of their own is somebody else), and pays for motion and for gaps. Its worth
 is the sum of its candidates' worth less that, so the person seen by the most cameras through the whole recording
 comes out first, whoever stood in front of the cameras at the start. Found by dynamic programming over the instants.
 """
@@ -18,8 +19,6 @@ _SLACK_MM = 400.0
 _MOTION_PRICE = 1.0
 # Price of a gap of any length: more than one view's worth, so that gaps do not serve to jump to somebody else.
 _GAP_PRICE = 3.0
-# Price of a step that passes over a much nearer candidate: that one is the same person, this one is not.
-_SWITCH_PRICE = 10.0
 # After this many instants without a candidate a person may reappear anywhere; bounds the work per instant.
 _LONGEST_REACH = 60
 
@@ -64,8 +63,9 @@ def _best_chain(centres_mm: np.ndarray, worth: np.ndarray, everybody: np.ndarray
                 total[start - 1].max(),
                 int(total[start - 1].argmax()) + (start - 1) * candidates,
             )
-        end = np.where(best_long_ago - _GAP_PRICE > gain, its_end, end)
-        gain = np.maximum(gain, best_long_ago - _GAP_PRICE)
+        reappeared = np.where(_is_new(centres_mm, everybody, start, s), best_long_ago - _GAP_PRICE, -np.inf)
+        end = np.where(reappeared > gain, its_end, end)
+        gain = np.maximum(gain, reappeared)
         follows = (gain > 0) & (worth[s] > 0)
         total[s] += np.where(follows, gain, 0)
         came_from[s] = np.where(follows, end, -1)
@@ -79,8 +79,15 @@ def _step_prices(centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray,
     share = steps_mm / reach_mm[:, None]
     gap = np.where(np.arange(start, now) < now - 1, _GAP_PRICE, 0.0)[:, None]
     nearest_mm = np.where(worth[now] > 0, np.moveaxis(steps_mm, 0, -1), np.inf).min(-1)
-    switches = steps_mm > 2 * nearest_mm + _SLACK_MM
-    return np.where(share <= 1, _MOTION_PRICE * share**2 + gap + _SWITCH_PRICE * switches, np.inf)
+    nearest_before_mm = np.where(worth[start:now] > 0, steps_mm, np.inf).min(-1, keepdims=True)
+    switches = steps_mm > 2 * np.minimum(nearest_mm, nearest_before_mm) + _SLACK_MM
+    return np.where((share <= 1) & ~switches, _MOTION_PRICE * share**2 + gap, np.inf)
+
+
+def _is_new(centres_mm: np.ndarray, worth: np.ndarray, start: int, now: int) -> np.ndarray:
+    """Which candidates of instant `now` stand where nobody stood since `start`."""
+    steps_mm = np.linalg.norm(centres_mm[now, :, None, None] - centres_mm[None, start:now], axis=-1)
+    return (np.where(worth[start:now] > 0, steps_mm, np.inf) > _SLACK_MM).all((-2, -1))
 
 
 def _trace_back(total: np.ndarray, came_from: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from trivox.people.networks import Joints2D
 # A crop spans this times the box around a person's joints: room for head, hands and feet.
 CROP_MARGIN = 1.25
 # Fewer joints in space are not a person.
-_LEAST_JOINTS = 4
+LEAST_JOINTS = 6
 # Pairs of detections tried at once, over all pairs of views: about half a gigabyte, however many cameras there are.
 _MOST_PAIRINGS = 100_000
 
@@ -66,7 +66,7 @@ def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int, met
     chosen = gathered(detections, associated)
     sizes_px = person_sizes_px(chosen.points_px, chosen.scores)
     found = lift(chosen.points_px, chosen.scores, cameras, sizes_px * CROP_MARGIN, method)
-    usable = found.valid.sum(-1) >= _LEAST_JOINTS
+    usable = found.valid.sum(-1) >= LEAST_JOINTS
     return Candidates(
         found.points_mm,
         found.valid,

@@ -19,12 +19,10 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.triangulated import Triangulated
 from trivox.lift import Method, lift
-from trivox.people.candidates import CROP_MARGIN, centres_mm, find_candidates
+from trivox.people.candidates import CROP_MARGIN, LEAST_JOINTS, centres_mm, find_candidates
 from trivox.people.networks import CROP_HW, Joints2D, Networks
 from trivox.people.survey import Survey
 
-# A person with fewer valid joints than this is lost.
-_LEAST_JOINTS = 6
 # Another try at finding a lost person, this often.
 _RETRIES_PER_S = 5.0
 # An anchor this far from the followed person is another person, or the following went astray.
@@ -33,6 +31,9 @@ _ASTRAY_MM = 700.0
 _SAME_PERSON_MM = 150.0
 # A person who left the middle of the crop by this share of its side is cut again, once.
 _OFF_CENTRE = 0.15
+# Between two frames a person moves no faster than this, give or take the noise; who does is somebody else.
+_FASTEST_MM_PER_S = 5000.0
+_NOISE_MM = 250.0
 # A lost person is looked for this far from the straight line between two anchors, half a second apart.
 _REACH_MM = 1000.0
 
@@ -98,50 +99,54 @@ class Follower:
         self._take_anchors(frame)
         if not self._found().all() and frame % max(1, round(self.fps / _RETRIES_PER_S)) == 0:
             self._search(frame, pictures)
+        before_mm, seen_before = self.points_mm, self.valid
         boxes = self._boxes()
         result = self._look(pictures, boxes)
         self._remember(result)
         if _moved_off_centre(boxes, moved := self._boxes()):
             result = self._look(pictures, moved)
             self._remember(result)
+        steps_mm = _distances_mm(self.points_mm, self.valid, before_mm, seen_before).diagonal()
+        too_fast = steps_mm.isfinite() & (steps_mm > _FASTEST_MM_PER_S / self.fps + _NOISE_MM)
+        self.valid = self.valid & ~too_fast[:, None]
         kept = self._found()
         return result.map(lambda t: t * kept.reshape(-1, *(1,) * (t.ndim - 1)))
 
     def _found(self) -> Bool[Tensor, "P"]:
-        return self.valid.sum(-1) >= _LEAST_JOINTS
+        return self.valid.sum(-1) >= LEAST_JOINTS
 
     def _take_anchors(self, frame: int) -> None:
-        """Where the survey has this frame: start from it if lost, and believe it when far from it."""
+        """Where the survey has this frame: start from it if lost; believe it if far from it, or on somebody else."""
         at = (self.survey.frames == frame).nonzero()
         if len(at) == 0:
             return
         anchor, anchor_valid = self.survey.points_mm[at[0, 0]], self.survey.valid[at[0, 0]]
-        far = (centres_mm(anchor, anchor_valid) - centres_mm(self.points_mm, self.valid)).norm(dim=-1) > _ASTRAY_MM
-        take = anchor_valid.any(-1) & (~self._found() | far)
+        apart_mm = _distances_mm(self.points_mm, self.valid, anchor, anchor_valid)
+        own_mm = apart_mm.diagonal()
+        astray = own_mm.isfinite() & ((own_mm > _ASTRAY_MM) | (apart_mm.amin(1) < own_mm))
+        take = anchor_valid.any(-1) & (~self._found() | astray)
         self.points_mm = torch.where(take[:, None, None], anchor, self.points_mm)
         self.valid = torch.where(take[:, None], anchor_valid, self.valid)
 
     def _search(self, frame: int, pictures: Sequence[np.ndarray]) -> None:
-        """Give each lost person who must be there the nearest candidate that nobody else has."""
-        missing = ~self._found() & self._surely_present(frame)
+        """Give each lost person who must be there the nearest candidate that nobody has or is nearer to."""
+        present = self._surely_present(frame)
+        missing = ~self._found() & present
         if not missing.any():
             return
         detections = self.networks.find_people(pictures)
         candidates = find_candidates(detections.map(lambda t: t[None]), self.cameras, detections.scores.shape[1])
-        centres, free = candidates.centres_mm[0], candidates.worth[0] > 0
+        centres = candidates.centres_mm[0]
         taken = centres_mm(self.points_mm, self.valid)[self._found()]
-        free &= (torch.cdist(centres, taken) > _ASTRAY_MM).all(-1)
+        free = (candidates.worth[0] > 0) & (torch.cdist(centres, taken) > _ASTRAY_MM).all(-1)
         distances_mm = torch.cdist(self._expected_centres(frame), centres)
+        distances_mm = torch.where(present[:, None] & free & (distances_mm <= _REACH_MM), distances_mm, torch.inf)
+        belongs_to = distances_mm.argmin(0)
         for person in missing.nonzero()[:, 0].tolist():
-            distance_mm = torch.where(free, distances_mm[person], torch.inf)
-            if distance_mm.min() > _REACH_MM:
-                continue
+            distance_mm = torch.where(belongs_to == person, distances_mm[person], torch.inf)
             best = int(distance_mm.argmin())
-            free[best] = False
-            self.points_mm[person], self.valid[person] = (
-                candidates.points_mm[0, best],
-                candidates.valid[0, best],
-            )
+            if distance_mm[best].isfinite():
+                self.points_mm[person], self.valid[person] = candidates.points_mm[0, best], candidates.valid[0, best]
 
     def _surely_present(self, frame: int) -> Bool[Tensor, "P"]:
         """People whom the survey has both before and after this frame: whoever else is in view is not them."""
@@ -220,10 +225,19 @@ def _moved_off_centre(before: Int[Tensor, "P V 4"], after: Int[Tensor, "P V 4"])
     return bool((in_both & (shift > _OFF_CENTRE * sides)).any())
 
 
-def _followed_twice(points_mm: Tensor, valid: Tensor) -> Bool[Tensor, "P"]:
-    """People whose joints coincide with those of a person before them."""
-    both = valid[:, None] & valid[None]
-    distances = (points_mm[:, None] - points_mm[None]).norm(dim=-1)
+def _distances_mm(
+    points_mm: Float[Tensor, "P J 3"],
+    valid: Bool[Tensor, "P J"],
+    others_mm: Float[Tensor, "Q J 3"],
+    others_valid: Bool[Tensor, "Q J"],
+) -> Float[Tensor, "P Q"]:
+    """Mean distance over the joints that both have; infinite where those are too few to tell."""
+    both = valid[:, None] & others_valid[None]
+    distances = (points_mm[:, None] - others_mm[None]).norm(dim=-1)
     mean_mm = (distances * both).sum(-1) / both.sum(-1).clamp_min(1)
-    same = (mean_mm < _SAME_PERSON_MM) & (both.sum(-1) >= _LEAST_JOINTS)
-    return same.tril(-1).any(-1)
+    return torch.where(both.sum(-1) >= LEAST_JOINTS, mean_mm, torch.inf)
+
+
+def _followed_twice(points_mm: Float[Tensor, "P J 3"], valid: Bool[Tensor, "P J"]) -> Bool[Tensor, "P"]:
+    """People whose joints coincide with those of a person before them."""
+    return (_distances_mm(points_mm, valid, points_mm, valid) < _SAME_PERSON_MM).tril(-1).any(-1)
