@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trivox.calibration_report import axes_centre_mm, camera_facts, check, rig_facts, show
+from trivox.calibration_report import Findings, axes_centre_mm, camera_facts, check, rig_facts, show
 from trivox.files.calibrations import load_rig
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
@@ -37,8 +37,8 @@ def _rig(**changes: object) -> Rig:
 
 
 def test_a_sound_rig_has_no_faults():
-    assert check(_rig()) == []
-    assert check(replace(_rig(), cameras=_rig().cameras.to(dtype=torch.float32))) == []
+    assert check(_rig()) == Findings((), ())
+    assert check(replace(_rig(), cameras=_rig().cameras.to(dtype=torch.float32))) == Findings((), ())
 
 
 def test_facts():
@@ -175,18 +175,28 @@ FAULTS = {
         lambda: replace(_rig(), up=-UP),
         [f"camera {name}: the world is upside down" for name in ("north", "east", "south", "west")],
     ),
-    "no up": (lambda: replace(_rig(), up=None), ["the calibration does not say which way is up"]),
-    "no size": (lambda: _rig(image_hw=None), ["the calibration does not say the size"]),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_found_and_nothing_else(fault: str):
     make, expected = FAULTS[fault]
-    findings = check(make())
-    assert len(findings) == len(expected), findings
-    for finding, start in zip(findings, expected, strict=True):
+    found = check(make())
+    assert len(found.faults) == len(expected) and found.remarks == (), found
+    for finding, start in zip(found.faults, expected, strict=True):
         assert finding.startswith(start)
+
+
+def test_what_a_correct_file_may_leave_open_is_no_fault():
+    up, size = "the calibration does not say which way is up", "the calibration does not say the size"
+    for rig, expected in (
+        (replace(_rig(), up=None), [up]),
+        (_rig(image_hw=None), [size]),
+        (replace(_rig(image_hw=None), up=None), [up, size]),
+    ):
+        found = check(rig)
+        assert found.faults == ()
+        assert all(remark.startswith(start) for remark, start in zip(found.remarks, expected, strict=True))
 
 
 def test_the_fold_is_where_the_lens_stops_growing():
@@ -198,9 +208,9 @@ def test_the_fold_is_where_the_lens_stops_growing():
 def test_quarter_turns_make_a_sideways_camera_sound():
     """The picture of a camera that was turned counter-clockwise is upright after one clockwise turn."""
     rig = _turned_camera(QUARTER_TURN.mT)
-    assert len(check(rig)) == 1
-    assert check(replace(rig, quarter_turns=(0, 0, 1, 0))) == []
-    assert len(check(replace(rig, quarter_turns=(0, 0, 3, 0)))) == 1
+    assert len(check(rig).faults) == 1
+    assert check(replace(rig, quarter_turns=(0, 0, 1, 0))).faults == ()
+    assert len(check(replace(rig, quarter_turns=(0, 0, 3, 0))).faults) == 1
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,5 @@ def test_quarter_turns_make_a_sideways_camera_sound():
     ],
 )
 def test_real_rigs_are_sound(data: Path, file: str, missing: int):
-    findings = check(load_rig(data / file))
-    assert len(findings) == missing
-    assert all("does not say" in finding for finding in findings)
+    found = check(load_rig(data / file))
+    assert found.faults == () and len(found.remarks) == missing

@@ -11,8 +11,8 @@ import torch
 
 import trivox.recording
 from trivox.errors import InputError
-from trivox.people.follow import Followed
-from trivox.people.survey import Survey
+from trivox.people.candidates import Candidates
+from trivox.people.followed import Followed
 from trivox.recording import Recording
 
 JOB = {"videos": ["a", "b"], "people": 1}
@@ -73,15 +73,30 @@ def test_the_last_frame_is_the_newest(tmp_path):
     assert last is not None and torch.equal(last.points_mm, frame(136).points_mm)
 
 
-def test_the_survey_is_kept(tmp_path):
-    survey = Survey(torch.tensor([0, 15]), torch.rand(2, P, J, 3).double(), torch.rand(2, P, J) < 0.5)
-    for out in (tmp_path, None):
-        recording = Recording(out, JOB)
-        assert recording.saved_survey() is None
-        recording.save_survey(survey)
-    again = Recording(tmp_path, JOB).saved_survey()
-    assert again is not None
-    assert all(torch.equal(getattr(again, n), getattr(survey, n)) for n in ("frames", "points_mm", "valid"))
+def seen(instants: int, seed: int = 0) -> Candidates:
+    generator = torch.Generator().manual_seed(seed)
+    return Candidates(
+        torch.rand(instants, P, J, 3, generator=generator).double(),
+        torch.rand(instants, P, J, generator=generator) < 0.5,
+        torch.rand(instants, P, generator=generator).double(),
+        torch.randint(-1, 3, (instants, P, V), generator=generator),
+    )
+
+
+def test_the_survey_is_kept_part_by_part(tmp_path):
+    parts = [seen(32, 1), seen(32, 2), seen(5, 3)]
+    for part in parts:
+        recording = Recording(tmp_path, JOB)
+        recording.keep_survey_part(part)
+    again = Recording(tmp_path, JOB).survey_parts()
+    for name in Candidates.__dataclass_fields__:
+        assert [getattr(part, name).tolist() for part in again] == [getattr(part, name).tolist() for part in parts]
+
+
+def test_without_a_folder_no_survey_is_kept():
+    recording = Recording(None, JOB)
+    recording.keep_survey_part(seen(3))
+    assert recording.survey_parts() == []
 
 
 def test_another_job_is_refused_and_costs_nothing(tmp_path):
@@ -138,9 +153,9 @@ def test_a_changed_part_is_found(tmp_path):
 
 def test_a_damaged_survey_is_one_sentence(tmp_path):
     recording = record(tmp_path, 0, 3)
-    (tmp_path / "unfinished" / "survey.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(InputError, match=r"survey\.npz.* is damaged; delete it"):
-        recording.saved_survey()
+    (tmp_path / "unfinished" / "survey_000000000.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"survey_000000000\.npz.* is damaged; delete it"):
+        recording.survey_parts()
 
 
 def test_a_part_that_is_missing_is_noticed(tmp_path):
@@ -153,9 +168,9 @@ def test_a_part_that_is_missing_is_noticed(tmp_path):
 
 def test_a_part_with_other_fields_is_of_another_version(tmp_path):
     recording = record(tmp_path, 0, 3)
-    recording.save_survey(Survey(torch.tensor([0]), torch.zeros(1, P, J, 3), torch.zeros(1, P, J).bool()))
+    recording.keep_survey_part(seen(1))
     folder = tmp_path / "unfinished"
-    (folder / "frames_000000000.npz").write_bytes((folder / "survey.npz").read_bytes())
+    (folder / "frames_000000000.npz").write_bytes((folder / "survey_000000000.npz").read_bytes())
     with pytest.raises(InputError, match="another version of trivox"):
         Recording(tmp_path, JOB)
 

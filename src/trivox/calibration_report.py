@@ -140,9 +140,18 @@ def _summary(facts: RigFacts) -> Iterator[str]:
         yield "optical axes meet near {:z.0f} {:z.0f} {:z.0f} mm".format(*facts.centre_mm)
 
 
-def check(rig: Rig) -> list[str]:
-    """What looks wrong, one sentence each; an empty list where nothing does."""
-    return [*_check_cameras(rig), *_check_placement(rig), *_check_mounting(rig), *_check_missing(rig)]
+@dataclass(frozen=True)
+class Findings:
+    """One sentence each. `faults` look wrong; `remarks` are what a correct file may leave open."""
+
+    faults: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def check(rig: Rig) -> Findings:
+    """What looks wrong, and what is not said."""
+    faults = (*_check_cameras(rig), *_check_placement(rig), *_check_mounting(rig))
+    return Findings(faults, tuple(_unsaid(rig)))
 
 
 def _check_cameras(rig: Rig) -> Iterator[str]:
@@ -234,7 +243,7 @@ def _check_mounting(rig: Rig) -> Iterator[str]:
             yield f"camera {name}: the world lies on its side in its picture; check up and quarter turns"
 
 
-def _check_missing(rig: Rig) -> Iterator[str]:
+def _unsaid(rig: Rig) -> Iterator[str]:
     if rig.up is None:
         yield "the calibration does not say which way is up (--up)"
     if rig.cameras.image_hw is None:

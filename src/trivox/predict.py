@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from trivox.calibration_report import check
 from trivox.errors import InputError
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import ImageFit, Views, turned_points
@@ -22,16 +23,15 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
-from trivox.lift import METHODS, Method
-from trivox.people.follow import Followed, Follower
+from trivox.lift import Method
+from trivox.options import DEFAULT_FPS, check_options
+from trivox.people.follow import Follower
+from trivox.people.followed import Followed
 from trivox.people.networks import Networks
-from trivox.people.survey import Survey, survey
+from trivox.people.survey import survey
 from trivox.progress import progress, say
 from trivox.recording import Recording
-from trivox.summary import summarise
-
-# Image folders carry no rate; only the times in the exported files depend on it.
-_DEFAULT_FPS = 30.0
+from trivox.summary import doubts, summarise
 
 
 def predict(
@@ -55,7 +55,7 @@ def predict(
     people      how many people to follow: the ones seen by the most views, then the largest, come first.
     skeleton    joints to give, by name of the skeleton; the network finds COCO's 17.
     image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
-    fps         frame rate of image folders (videos tell their own).
+    fps         frame rate of image folders (30 unless given); videos tell their own.
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
@@ -67,7 +67,7 @@ def predict(
         if folder is not None and (standing := standing_result(folder, job)):
             say(f"{folder} already holds this result; nothing to do")
             return standing.poses
-        for note in views.notes:
+        for note in (*views.notes, *check(views.rig).faults):
             say(note)
         rate = _frame_rate(views, fps)
         recording = Recording(folder, job)
@@ -79,27 +79,20 @@ def predict(
     return result.poses
 
 
-def check_options(method: str, people: int, fps: float | None) -> None:
-    """What `predict` and `triangulate_files` refuse, whatever the inputs are."""
-    if method not in METHODS:
-        raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
-    if people < 1:
-        raise InputError(f"{people} people cannot be followed; give a number from 1 up")
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
-
-
 def _frame_rate(views: Views, fps: float | None) -> float:
+    if views.fps is not None and fps is not None:
+        raise InputError(f"the videos have {views.fps:g} frames/s; --fps is for image folders, leave it out")
     if views.fps is None and fps is None:
-        say(f"image folders have no frame rate: times assume {_DEFAULT_FPS:g} frames/s (--fps gives another)")
-    return fps or views.fps or _DEFAULT_FPS
+        say(f"image folders have no frame rate: times assume {DEFAULT_FPS:g} frames/s (--fps gives another)")
+    return fps or views.fps or DEFAULT_FPS
 
 
 def _follow_all(views: Views, recording: Recording, method: Method, people: int, fps: float) -> None:
     """Every frame that is not on record yet. What is done stays on record, whatever ends the work."""
     networks = Networks.load()
     cameras = views.rig.upright_cameras
-    found = recording.saved_survey() or _surveyed(views, recording, networks, people, fps)
+    earlier, keep = recording.survey_parts(), recording.keep_survey_part
+    found = survey(views, networks, cameras, people, fps, earlier, keep)
     follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
     with progress("following", views.frame_count, recording.done) as advance:
         try:
@@ -110,25 +103,12 @@ def _follow_all(views: Views, recording: Recording, method: Method, people: int,
             recording.flush()
 
 
-def _surveyed(views: Views, recording: Recording, networks: Networks, people: int, fps: float) -> Survey:
-    found = survey(views, networks, views.rig.upright_cameras, people, fps)
-    recording.save_survey(found)
-    return found
-
-
 def _assemble(recording: Recording, rig: Rig, skeleton: Skeleton, fps: float, job: dict[str, Any]) -> Result:
     found = Followed.concatenated(list(recording.parts()))
-    poses = Poses(
-        found.points_mm,
-        found.valid,
-        found.confidence,
-        torch.arange(len(found.valid)),
-        COCO_17,
-        fps,
-        rig.up,
-        found.covariance_mm2,
-    )
+    poses = found.poses(torch.arange(len(found.valid)), COCO_17, fps, rig.up)
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
+    for doubt in doubts(summary, poses):
+        say(doubt)
     return Result(poses.converted(skeleton), rig, _stored_keypoints(found, rig), job, asdict(summary))
 
 

@@ -1,8 +1,8 @@
 """Frames of a running job, kept so that an interrupted job goes on where it stopped.
 
-Without a folder the frames stay in memory. With one, every hundred frames become a file in `OUT/unfinished`, beside
-`job.json`, which tells what is being computed: the same command continues, another one is refused. Memory then
-holds at most a hundred frames, however long the recording.
+Without a folder the frames stay in memory. With one, the survey's parts and every hundred frames become files in
+`OUT/unfinished`, beside `job.json`, which tells what is being computed: the same command continues, another one is
+refused. Memory then holds at most a hundred frames, however long the recording.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from trivox.files.atomic import atomic_write
 from trivox.files.npz import read_npz, write_npz
 from trivox.files.text import read_json
 from trivox.geometry.tensors import TensorDataclass
-from trivox.people.follow import Followed
-from trivox.people.survey import Survey
+from trivox.people.candidates import Candidates
+from trivox.people.followed import Followed
 
 Kept = TypeVar("Kept", bound=TensorDataclass)
 
@@ -70,13 +70,15 @@ class Recording:
         paths = self._part_paths()
         return _load(paths[-1], Followed)[-1] if paths else None
 
-    def saved_survey(self) -> Survey | None:
-        path = self._folder / "survey.npz" if self._folder is not None else None
-        return _load(path, Survey) if path is not None and path.exists() else None
+    def survey_parts(self) -> list[Candidates]:
+        """What an earlier run saw of who is there."""
+        if self._folder is None:
+            return []
+        return [_load(path, Candidates) for path in sorted(self._folder.glob("survey_*.npz"))]
 
-    def save_survey(self, survey: Survey) -> None:
+    def keep_survey_part(self, part: Candidates) -> None:
         if self._folder is not None:
-            _save(survey, self._folder / "survey.npz")
+            _save(part, self._folder / f"survey_{len(list(self._folder.glob('survey_*.npz'))):09d}.npz")
 
     def finish(self) -> None:
         """Remove the unfinished files, once the results stand; what else lies in their folder stays."""
@@ -94,7 +96,7 @@ class Recording:
     def _continue_or_begin(self, folder: Path, job: dict[str, Any]) -> None:
         description = folder / "job.json"
         same = description.exists() and _read_job(description) == job
-        if not same and (self._part_paths() or (folder / "survey.npz").exists()):
+        if not same and (self._part_paths() or any(folder.glob("survey_*.npz"))):
             raise InputError(
                 f"{folder} holds an unfinished job with other videos or options; run that one again to finish it, "
                 f"choose another --out, or delete {folder}"

@@ -16,6 +16,11 @@ from torch import Tensor
 from trivox.errors import InputError
 from trivox.geometry.poses import Poses
 
+# A camera below the first share, while another is above the second, is not simply looking elsewhere.
+_IDLE_CAMERA, _BUSY_CAMERA = 0.25, 0.7
+# Real recordings give 10 to 50 mm; cameras in the wrong order some hundred.
+_WILD_BONES_MM = 80.0
+
 
 @dataclass(frozen=True)
 class CameraSummary:
@@ -65,6 +70,31 @@ def summarise(
         bone_spread_mm=bone_spread_mm(poses),
         cameras=cameras,
     )
+
+
+def doubts(summary: Summary, poses: Poses) -> list[str]:
+    """What the user should look into before trusting a result, a sentence each."""
+    found = int(poses.valid.any((0, 2)).sum())
+    sentences = []
+    if found < summary.people:
+        sentences.append(f"only {found} of {summary.people} people found; the rows of the others are empty")
+    if poses.up is None:
+        sentences.append(
+            "the calibration does not say which way is up: poses.trc keeps the world's axes (--up makes it Y up)"
+        )
+    best = max(camera.joints_used for camera in summary.cameras)
+    sentences += [
+        f"{camera.name} helped to place only {camera.joints_used:.0%} of the joints: its video may belong to another "
+        "camera, start at another time, or its calibration be wrong"
+        for camera in summary.cameras
+        if camera.joints_used < _IDLE_CAMERA < _BUSY_CAMERA < best
+    ]
+    if summary.bone_spread_mm is not None and summary.bone_spread_mm > _WILD_BONES_MM:
+        sentences.append(
+            f"limb bones vary by {summary.bone_spread_mm:.0f} mm, more than any person's: check the order of the "
+            "cameras, that the videos are synchronized, and the calibration (trivox calibration check)"
+        )
+    return sentences
 
 
 def bone_spread_mm(poses: Poses) -> float | None:

@@ -12,27 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.files.keypoints import load_keypoints
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
+from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.tracks import link_people
-from trivox.lift import Method
-from trivox.people.candidates import Candidates, find_candidates
+from trivox.lift import Method, lift
+from trivox.options import DEFAULT_FPS, check_options
+from trivox.people.candidates import BYSTANDERS, CROP_MARGIN, Candidates, find_candidates, gathered
+from trivox.people.followed import Followed
 from trivox.people.networks import Joints2D
-from trivox.predict import check_options
 from trivox.progress import progress, say
-from trivox.summary import summarise
+from trivox.summary import doubts, summarise
 
-_DEFAULT_FPS = 30.0
-_BYSTANDERS = 4
 # Frames associated at once: bounds the memory, whatever the length.
 _FRAMES_AT_ONCE = 64
 
@@ -63,25 +64,22 @@ def triangulate_files(
     if out is not None and (standing := standing_result(Path(out), job)):
         say(f"{out} already holds this result; nothing to do")
         return standing.poses
-    detections, frames = _aligned(views, rig)
-    chosen = _follow(_all_candidates(detections, rig.cameras, people, method), frames, people, fps or _DEFAULT_FPS)
-    poses = Poses(
-        chosen.points_mm,
-        chosen.valid,
-        chosen.confidence,
-        frames,
-        views[0].skeleton,
-        fps or _DEFAULT_FPS,
-        rig.up,
-        chosen.covariance_mm2,
-    )
+    frames = torch.cat([view.frames for view in views]).unique()
+    _say_what_is_missing(views, rig, frames, fps)
+    rate = fps or DEFAULT_FPS
+    members = _followed_members(views, rig.cameras, frames, people, rate)
+    found = _lifted(views, rig.cameras, frames, members, method)
+    poses = found.poses(frames, views[0].skeleton, rate, rig.up)
     if not poses.valid.any():
         raise InputError(
             f"no person could be triangulated from {len(keypoints)} views; check that the files belong to the cameras "
-            "named and to the same instants (trivox calibration show)"
+            "named and to the same instants (trivox calibration check)"
         )
+    summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
+    for doubt in doubts(summary, poses):
+        say(doubt)
     if out is not None:
-        save_result(_result(poses, chosen, rig, job), Path(out))
+        save_result(Result(poses, rig, _keypoints(found, poses), job, asdict(summary)), Path(out))
     return poses
 
 
@@ -94,51 +92,56 @@ def _check_same_joints(views: Sequence[Keypoints2D], paths: Sequence[Path]) -> N
             )
 
 
-def _aligned(views: Sequence[Keypoints2D], rig: Rig) -> tuple[Joints2D, Tensor]:
-    """Detections (F, V, D) over the union of all frame numbers, and those numbers; absent ones have score 0."""
-    frames = torch.cat([view.frames for view in views]).unique()
+def _say_what_is_missing(views: Sequence[Keypoints2D], rig: Rig, frames: Tensor, fps: float | None) -> None:
+    for view, name in zip(views, rig.names, strict=True):
+        if missing := len(frames) - len(view.frames):
+            say(f"{name} has no detections file for {missing} of {len(frames)} frames; used without it")
+    if fps is None:
+        say(f"keypoint files have no frame rate: times assume {DEFAULT_FPS:g} frames/s (--fps gives another)")
+
+
+def _detections(views: Sequence[Keypoints2D], frames: Tensor) -> Joints2D:
+    """Detections (F, V, D) at these frame numbers; absent ones have score 0."""
     most = max(1, *(view.scores.shape[1] for view in views))
-    joints = len(views[0].skeleton)
-    points = torch.zeros(len(frames), len(views), most, joints, 2, dtype=torch.float64)
-    scores = torch.zeros(len(frames), len(views), most, joints, dtype=torch.float64)
-    for v, (view, name) in enumerate(zip(views, rig.names, strict=True)):
-        rows = torch.searchsorted(frames, view.frames)
-        points[rows, v, : view.scores.shape[1]] = view.points_px.double()
-        scores[rows, v, : view.scores.shape[1]] = view.scores.double()
-        if len(rows) < len(frames):
-            say(f"{name} has no detections file for {len(frames) - len(rows)} of {len(frames)} frames; used without it")
-    return Joints2D(points, scores), frames
+    shape = (len(frames), len(views), most, len(views[0].skeleton))
+    points, scores = torch.zeros(*shape, 2, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+    for v, view in enumerate(views):
+        rows = torch.isin(view.frames, frames)
+        at = torch.searchsorted(frames, view.frames[rows])
+        points[at, v, : view.scores.shape[1]] = view.points_px[rows].double()
+        scores[at, v, : view.scores.shape[1]] = view.scores[rows].double()
+    return Joints2D(points, scores)
 
 
-def _all_candidates(detections: Joints2D, cameras: Cameras, people: int, method: Method) -> Candidates:
+def _followed_members(
+    views: Sequence[Keypoints2D], cameras: Cameras, frames: Tensor, people: int, fps: float
+) -> Int[Tensor, "F N V"]:
+    """Which detection of each view is each followed person; -1 for none."""
     parts = []
-    count = len(detections.scores)
-    with progress("triangulating", count) as advance:
-        for start in range(0, count, _FRAMES_AT_ONCE):
-            part = detections[start : start + _FRAMES_AT_ONCE]
-            parts.append(find_candidates(part, cameras, people + _BYSTANDERS, method))
-            advance(len(part.scores))
-    return Candidates.concatenated(parts)
+    with progress("who is who", len(frames)) as advance:
+        for some in frames.split(_FRAMES_AT_ONCE):
+            parts.append(find_candidates(_detections(views, some), cameras, people + BYSTANDERS))
+            advance(len(some))
+    candidates = Candidates.concatenated(parts)
+    times_s = (frames.double() / fps).numpy()
+    chains = link_people(candidates.centres_mm.numpy(), candidates.worth.numpy(), times_s, people)
+    return candidates.chosen(torch.from_numpy(chains.T.copy())).members
 
 
-def _follow(candidates: Candidates, frames: Tensor, people: int, fps: float) -> Candidates:
-    """The candidates of each followed person, (F, people); absent ones are zero."""
-    times_s = (frames / fps).double().numpy()
-    chains = torch.from_numpy(
-        link_people(candidates.centres_mm.numpy(), candidates.worth.numpy(), times_s, people).T.copy()
-    )
-    present, index = chains >= 0, chains.clamp_min(0)
-    chosen = candidates[torch.arange(len(frames))[:, None], index]
-    return chosen.map(lambda t: t * present.reshape(*present.shape, *(1,) * (t.ndim - 2)))
+def _lifted(
+    views: Sequence[Keypoints2D], cameras: Cameras, frames: Tensor, members: Int[Tensor, "F N V"], method: Method
+) -> Followed:
+    parts = []
+    for some, chosen in zip(frames.split(_FRAMES_AT_ONCE), members.split(_FRAMES_AT_ONCE), strict=True):
+        joints = gathered(_detections(views, some), chosen)
+        sides_px = person_sizes_px(joints.points_px, joints.scores) * CROP_MARGIN
+        parts.append(Followed.from_lifted(joints, lift(joints.points_px, joints.scores, cameras, sides_px, method)))
+    return Followed.concatenated(parts)
 
 
-def _result(poses: Poses, chosen: Candidates, rig: Rig, job: dict[str, Any]) -> Result:
-    keypoints = [
-        Keypoints2D(chosen.points_px[:, :, v], chosen.scores[:, :, v], poses.frames, poses.skeleton)
-        for v in range(len(rig))
-    ]
-    summary = asdict(summarise(poses, rig.names, chosen.inliers, chosen.reprojection_px))
-    return Result(poses, rig, keypoints, job, summary)
+def _keypoints(found: Followed, poses: Poses) -> list[Keypoints2D]:
+    views = range(found.scores.shape[-2])
+    return [Keypoints2D(found.points_px[:, :, v], found.scores[:, :, v], poses.frames, poses.skeleton) for v in views]
 
 
 def _describe(

@@ -33,10 +33,9 @@ def test_memory_bounds_change_nothing(monkeypatch, pairings):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["ransac", "linear"])
-def test_everybody_is_found_once(method):
+def test_everybody_is_found_once():
     truth, detections = shuffled_detections()
-    found = find_candidates(detections, rig_of(V).cameras, most_people=5, method=method)
+    found = find_candidates(detections, rig_of(V).cameras, most_people=5)
     assert ((found.worth > 0).sum(-1) == P).all() and (found.worth < V + 1).all()
     everybody = torch.ones(F, P, 17, dtype=torch.bool)
     distances = torch.cdist(centres_mm(truth, everybody), found.centres_mm)

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from clips import write_clip
 from dots import DotNetworks, draw, rig_of, walk
 
 import trivox
@@ -65,7 +66,7 @@ def test_two_people_keep_their_rows(tmp_path):
 def test_whole_pictures_are_searched_at_survey_instants_only(tmp_path, dot_networks):
     rig, truth = rig_of(3), walk(FRAMES, 1)
     trivox.predict(rig, draw(truth, everywhere(FRAMES, 3, 1), rig, tmp_path), fps=8)
-    assert dot_networks.looks_at_whole_pictures == [3] * 4  # every half second of two
+    assert dot_networks.looks_at_whole_pictures == [3] * 8  # so many instants at least
 
 
 def test_a_person_who_leaves_and_comes_back_is_found_again(tmp_path):
@@ -180,3 +181,118 @@ def test_a_person_in_one_view_only_is_one_sentence(tmp_path):
 def test_options_that_do_not_exist_are_one_sentence(tmp_path, options, message):
     with pytest.raises(trivox.InputError, match=message):
         trivox.predict(rig_of(2), [tmp_path, tmp_path], **options)
+
+
+def rows_of(poses, truth_mm) -> list[str]:
+    """Per frame, who each row is: the number of the true person, "-" for nobody, "?" for something else."""
+    rows = []
+    for f in range(len(poses.valid)):
+        row = ""
+        for p in range(poses.valid.shape[1]):
+            seen = poses.valid[f, p]
+            errors_mm = (poses.points_mm[f, p].double() - truth_mm[f])[:, seen].norm(dim=-1)
+            near = [q for q in range(truth_mm.shape[1]) if seen.any() and errors_mm[q].median() < 100]
+            row += str(near[0]) if near else "?" if seen.any() else "-"
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_when_the_main_person_leaves_the_bystander_does_not_become_it(tmp_path, people):
+    rig, truth = rig_of(4), walk(24, 2, step_mm=0.0)
+    visible = everywhere(24, 4, 2)
+    visible[:, 3, 1] = False
+    visible[20:, :, 0] = False
+    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), people=people, fps=6)
+    expected = ["0", "-"] if people == 1 else ["01", "-1"]
+    assert rows_of(poses, truth) == [expected[0]] * 20 + [expected[1]] * 4
+
+
+def test_a_neighbour_does_not_take_the_place_of_somebody_who_vanishes(tmp_path):
+    """Between two instants of the survey, with the neighbour in the crop: 600 mm away, at 30 frames a second."""
+    rig, truth = rig_of(4), walk(24, 2, step_mm=0.0)
+    truth[:, 1] = truth[:, 0] + torch.tensor([600.0, 0.0, 0.0]).double()
+    visible = everywhere(24, 4, 2)
+    visible[:, 2:, 1] = False
+    visible[16:, :, 0] = False
+    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=30)
+    assert rows_of(poses, truth) == ["0"] * 16 + ["-"] * 8
+
+
+def test_somebody_who_enters_is_found_before_the_next_instant_of_the_survey(tmp_path):
+    rig, truth = rig_of(4), walk(FRAMES, 1, step_mm=10.0)
+    visible = everywhere(FRAMES, 4, 1)
+    visible[:5] = False
+    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=12)
+    rows = rows_of(poses, truth)
+    assert rows[:5] == ["-"] * 5 and rows[6:] == ["0"] * (FRAMES - 6)
+
+
+def test_an_interrupted_survey_goes_on(tmp_path, monkeypatch, dot_networks):
+    rig, truth = rig_of(3), walk(8, 1)
+    folders = draw(truth, everywhere(8, 3, 1), rig, tmp_path / "in")
+    whole = trivox.predict(rig, folders, fps=30)
+    monkeypatch.setattr("trivox.people.survey._AT_ONCE", 2)
+    find_people, looked = DotNetworks.find_people, dot_networks.looks_at_whole_pictures
+    looked.clear()
+
+    def interrupted(self, pictures):
+        if len(looked) == 5:
+            looked.append(0)
+            raise KeyboardInterrupt
+        return find_people(self, pictures)
+
+    monkeypatch.setattr(DotNetworks, "find_people", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+    resumed = trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+    assert looked == [3] * 5 + [0] + [3] * 4  # two parts of two instants were kept, the fifth instant was not
+    assert torch.equal(whole.points_mm, resumed.points_mm)
+
+
+def test_resuming_keeps_two_people_in_their_rows(tmp_path, monkeypatch):
+    rig, truth = rig_of(4), walk(FRAMES, 2)
+    folders = draw(truth, everywhere(FRAMES, 4, 2), rig, tmp_path / "in")
+    whole = trivox.predict(rig, folders, people=2, fps=30)
+    step = Follower.step
+    stops = [3, 9]
+
+    def interrupted(self, frame, pictures):
+        if frame in stops:
+            stops.remove(frame)
+            raise KeyboardInterrupt
+        return step(self, frame, pictures)
+
+    monkeypatch.setattr(Follower, "step", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            trivox.predict(rig, folders, out=tmp_path / "out", people=2, fps=30)
+    resumed = trivox.predict(rig, folders, out=tmp_path / "out", people=2, fps=30)
+    assert torch.equal(whole.points_mm, resumed.points_mm)
+
+
+def test_asking_for_more_people_than_there_are_is_said(tmp_path, capsys):
+    rig, truth = rig_of(3), walk(4, 1)
+    poses = trivox.predict(rig, draw(truth, everywhere(4, 3, 1), rig, tmp_path), people=3, fps=30)
+    assert poses.valid.any((0, 2)).tolist() == [True, False, False]
+    assert "only 1 of 3 people found" in " ".join(capsys.readouterr().err.split())
+
+
+def test_cameras_in_the_wrong_order_are_doubted(tmp_path, capsys):
+    rig, truth = rig_of(4), walk(6, 1, step_mm=120.0)
+    folders = draw(truth, everywhere(6, 4, 1), rig, tmp_path)
+    try:
+        trivox.predict(rig, folders, cameras=["cam2", "cam1", "cam3", "cam4"], fps=30)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "may belong to another camera" in said or "check the order of the cameras" in said
+    except trivox.InputError as error:
+        assert "belong to the cameras named" in str(error)
+
+
+def test_a_rate_for_videos_is_refused(tmp_path):
+    rig = rig_of(2)
+    paths = [tmp_path / f"{name}.mp4" for name in rig.names]
+    for path in paths:
+        write_clip(path, 4)
+    with pytest.raises(trivox.InputError, match="--fps is for image folders"):
+        trivox.predict(rig, paths, fps=30, image_fit="scale")

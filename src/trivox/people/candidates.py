@@ -5,39 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trivox.geometry.association import AssociatedPeople, associate, person_sizes_px
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
-from trivox.lift import Method, lift
+from trivox.lift import lift
 from trivox.people.networks import Joints2D
 
 # A crop spans this times the box around a person's joints: room for head, hands and feet.
 CROP_MARGIN = 1.25
 # Fewer joints in space are not a person.
 LEAST_JOINTS = 6
+# People looked for beyond those asked for, so that bystanders do not crowd out the ones that matter.
+BYSTANDERS = 4
 # Pairs of detections tried at once, over all pairs of views: about half a gigabyte, however many cameras there are.
 _MOST_PAIRINGS = 100_000
 
 
 @dataclass(frozen=True)
 class Candidates(TensorDataclass):
-    """P people at each of F instants: their 2D joints in V views and their 3D joints, as in `Triangulated`.
+    """P people at each of F instants: coarse joints in space, and which detection of each view is them (-1 for none).
 
     `worth` counts the views that see a person, plus below one for the size; 0 marks an absent person.
     """
 
     points_mm: Float[Tensor, "F P J 3"]
     valid: Bool[Tensor, "F P J"]
-    confidence: Float[Tensor, "F P J"]
-    covariance_mm2: Float[Tensor, "F P J 3 3"]
-    points_px: Float[Tensor, "F P V J 2"]
-    scores: Float[Tensor, "F P V J"]
-    inliers: Bool[Tensor, "F P V J"]
-    reprojection_px: Float[Tensor, "F P V J"]
     worth: Float[Tensor, "F P"]
+    members: Int[Tensor, "F P V"]
+
+    def chosen(self, chains: Int[Tensor, "F N"]) -> Candidates:
+        """The candidate of each chain at each instant; -1 gives an absent one."""
+        present = chains >= 0
+        found = self[torch.arange(len(chains))[:, None], chains.clamp_min(0)]
+        return Candidates(
+            found.points_mm * present[..., None, None],
+            found.valid & present[..., None],
+            found.worth * present,
+            torch.where(present[..., None], found.members, -1),
+        )
 
     @property
     def centres_mm(self) -> Float[Tensor, "F P 3"]:
@@ -50,39 +58,28 @@ def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) 
     return (points_mm * valid[..., None]).sum(-2) / count
 
 
-def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int, method: Method = "ransac") -> Candidates:
+def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int) -> Candidates:
     """People in 3D from detections (F, V, D); at most `most_people` an instant, best supported first."""
     F, V, D, _ = detections.scores.shape
     at_once = max(1, _MOST_PAIRINGS // max(1, V * (V - 1) // 2 * D * D))
     parts = [
-        _candidates_of(detections[start : start + at_once], cameras, most_people, method)
-        for start in range(0, F, at_once)
+        _candidates_of(detections[start : start + at_once], cameras, most_people) for start in range(0, F, at_once)
     ]
     return Candidates.concatenated(parts)
 
 
-def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int, method: Method) -> Candidates:
+def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int) -> Candidates:
     associated = associate(detections.points_px, detections.scores, cameras, most_people)
-    chosen = gathered(detections, associated)
-    sizes_px = person_sizes_px(chosen.points_px, chosen.scores)
-    found = lift(chosen.points_px, chosen.scores, cameras, sizes_px * CROP_MARGIN, method)
+    joints = gathered(detections, associated.members)
+    sizes_px = person_sizes_px(joints.points_px, joints.scores)
+    found = lift(joints.points_px, joints.scores, cameras, sizes_px * CROP_MARGIN, "ransac")
     usable = found.valid.sum(-1) >= LEAST_JOINTS
-    return Candidates(
-        found.points_mm,
-        found.valid,
-        found.confidence,
-        found.covariance_mm2,
-        chosen.points_px,
-        chosen.scores,
-        found.inliers,
-        found.reprojection_px,
-        _worth(associated, sizes_px, cameras, usable),
-    )
+    worth = _worth(associated, sizes_px, cameras, usable)
+    return Candidates(found.points_mm, found.valid & usable[..., None], worth, associated.members)
 
 
-def gathered(detections: Joints2D, associated: AssociatedPeople) -> Joints2D:
+def gathered(detections: Joints2D, members: Int[Tensor, "F P V"]) -> Joints2D:
     """The detections of each person, (F, P, V); score 0 where a view does not see the person."""
-    members = associated.members
     F, P, V = members.shape
     index = members.clamp_min(0).permute(0, 2, 1)
     instant, view = torch.arange(F)[:, None, None], torch.arange(V)[None, :, None]

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from trivox.data.crops import cut, square_boxes
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.tensors import TensorDataclass
-from trivox.geometry.triangulated import Triangulated
 from trivox.lift import Method, lift
 from trivox.people.candidates import CROP_MARGIN, LEAST_JOINTS, centres_mm, find_candidates
+from trivox.people.followed import Followed
 from trivox.people.networks import CROP_HW, Joints2D, Networks
 from trivox.people.survey import Survey
 
@@ -36,23 +35,9 @@ _FASTEST_MM_PER_S = 5000.0
 _NOISE_MM = 250.0
 # A lost person is looked for this far from the straight line between two anchors, half a second apart.
 _REACH_MM = 1000.0
-
-
-@dataclass(frozen=True)
-class Followed(TensorDataclass):
-    """P people at one frame, or at F frames with a leading axis; joints in pixels of the upright pictures.
-
-    A joint that is not valid, and a person who is lost, has zeros.
-    """
-
-    points_mm: Float[Tensor, "*f P J 3"]
-    valid: Bool[Tensor, "*f P J"]
-    confidence: Float[Tensor, "*f P J"]
-    covariance_mm2: Float[Tensor, "*f P J 3 3"]
-    points_px: Float[Tensor, "*f P V J 2"]
-    scores: Float[Tensor, "*f P V J"]
-    inliers: Bool[Tensor, "*f P V J"]
-    reprojection_px: Float[Tensor, "*f P V J"]
+# One who is about to enter: this far from the first anchor, and farther by this much for each second until then.
+_ENTRY_REACH_MM = 300.0
+_ENTRY_MM_PER_S = 2000.0
 
 
 @dataclass
@@ -130,8 +115,8 @@ class Follower:
 
     def _search(self, frame: int, pictures: Sequence[np.ndarray]) -> None:
         """Give each lost person who must be there the nearest candidate that nobody has or is nearer to."""
-        present = self._surely_present(frame)
-        missing = ~self._found() & present
+        places_mm, reach_mm = self._places(frame)
+        missing = ~self._found() & (reach_mm >= 0)
         if not missing.any():
             return
         detections = self.networks.find_people(pictures)
@@ -139,8 +124,8 @@ class Follower:
         centres = candidates.centres_mm[0]
         taken = centres_mm(self.points_mm, self.valid)[self._found()]
         free = (candidates.worth[0] > 0) & (torch.cdist(centres, taken) > _ASTRAY_MM).all(-1)
-        distances_mm = torch.cdist(self._expected_centres(frame), centres)
-        distances_mm = torch.where(present[:, None] & free & (distances_mm <= _REACH_MM), distances_mm, torch.inf)
+        distances_mm = torch.cdist(places_mm, centres)
+        distances_mm = torch.where(free & (distances_mm <= reach_mm[:, None]), distances_mm, torch.inf)
         belongs_to = distances_mm.argmin(0)
         for person in missing.nonzero()[:, 0].tolist():
             distance_mm = torch.where(belongs_to == person, distances_mm[person], torch.inf)
@@ -148,20 +133,25 @@ class Follower:
             if distance_mm[best].isfinite():
                 self.points_mm[person], self.valid[person] = candidates.points_mm[0, best], candidates.valid[0, best]
 
-    def _surely_present(self, frame: int) -> Bool[Tensor, "P"]:
-        """People whom the survey has both before and after this frame: whoever else is in view is not them."""
+    def _anchors_around(self, frame: int) -> tuple[int, int]:
+        """Indices of the survey's instants before (or at) this frame and after it."""
         before = int((self.survey.frames <= frame).sum()) - 1
-        after = min(before + 1, len(self.survey.frames) - 1)
-        return self.survey.present[before] & self.survey.present[after]
+        return before, min(before + 1, len(self.survey.frames) - 1)
 
-    def _expected_centres(self, frame: int) -> Float[Tensor, "P 3"]:
-        """Between the anchors on both sides of the frame, in proportion to time."""
-        before = int((self.survey.frames <= frame).sum()) - 1
-        after = min(before + 1, len(self.survey.frames) - 1)
+    def _places(self, frame: int) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P"]]:
+        """Where each person should be at this frame, and how far from there to look; negative for who is not there.
+
+        Between two anchors: on the line between them. Before the first of them: near it, the nearer in time the
+        nearer in space. After the last one the person is gone: whoever stands there is somebody else.
+        """
+        before, after = self._anchors_around(frame)
         centres = centres_mm(self.survey.points_mm, self.survey.valid)
-        gap = max(1, int(self.survey.frames[after] - self.survey.frames[before]))
-        share = (frame - int(self.survey.frames[before])) / gap
-        return torch.lerp(centres[before], centres[after], min(share, 1.0))
+        start, end = int(self.survey.frames[before]), int(self.survey.frames[after])
+        between = torch.lerp(centres[before], centres[after], min((frame - start) / max(1, end - start), 1.0))
+        both = self.survey.present[before] & self.survey.present[after]
+        reach_mm = torch.where(both, _REACH_MM, _ENTRY_REACH_MM + _ENTRY_MM_PER_S * (end - frame) / self.fps)
+        places = torch.where(both[:, None], between, centres[after])
+        return places, torch.where(self.survey.present[after], reach_mm.double(), -1.0)
 
     def _boxes(self) -> Int[Tensor, "P V 4"]:
         """Where each view should see each person; empty where it does not."""
@@ -181,17 +171,8 @@ class Follower:
 
     def _look(self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"]) -> Followed:
         joints, sides = self._joints(pictures, boxes)
-        found: Triangulated = lift(joints.points_px, joints.scores, self.cameras, sides, self.method)
-        return Followed(
-            found.points_mm,
-            found.valid,
-            found.confidence,
-            found.covariance_mm2,
-            joints.points_px,
-            joints.scores,
-            found.inliers,
-            found.reprojection_px,
-        )
+        found = lift(joints.points_px, joints.scores, self.cameras, sides, self.method)
+        return Followed.from_lifted(joints, found)
 
     def _joints(self, pictures: Sequence[np.ndarray], boxes: Tensor) -> tuple[Joints2D, Float[Tensor, "P V"]]:
         """Joints in pixels of the upright pictures, and the sides of the crops they were found in."""

@@ -7,6 +7,7 @@ person thereby has anchors: poses at known instants that start the tracking, and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +20,18 @@ from trivox.files.views import Views
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.tracks import link_people
-from trivox.people.candidates import Candidates, find_candidates
+from trivox.people.candidates import BYSTANDERS, Candidates, find_candidates
 from trivox.people.networks import Joints2D, Networks
 from trivox.progress import progress
 
 # Seconds between instants: nobody gets far in that time, so the chain of anchors is the same person throughout.
 _EVERY_S = 0.5
-# Instants associated at once: bounds the memory, whatever the length.
+# A few pictures of an unknown rate are looked at more closely.
+_LEAST_INSTANTS = 8
+# Instants associated at once, and kept at once in case of an interruption.
 _AT_ONCE = 32
-# People beyond those asked for, so that bystanders do not crowd out the ones that matter.
-_BYSTANDERS = 4
+# Joints of a person are seen with a better mean score than those of furniture.
+_PERSON_SCORE = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,38 @@ class Survey(TensorDataclass):
         return self.valid.any(-1)
 
 
-def survey(views: Views, networks: Networks, cameras: Cameras, people: int, fps: float) -> Survey:
-    """Find the `people` most valuable people of the recording. Raises `InputError` where nobody is seen."""
-    instants = range(0, views.frame_count, max(1, round(_EVERY_S * fps)))
-    parts: list[Candidates] = []
+def survey(
+    views: Views,
+    networks: Networks,
+    cameras: Cameras,
+    people: int,
+    fps: float,
+    earlier: Sequence[Candidates],
+    keep: Callable[[Candidates], None],
+) -> Survey:
+    """Find the `people` most valuable people of the recording. Raises `InputError` where nobody is seen.
+
+    `earlier` are the candidates of an interrupted survey; each new part is given to `keep`.
+    """
+    step = max(1, min(round(_EVERY_S * fps), views.frame_count // _LEAST_INSTANTS))
+    instants = torch.arange(0, views.frame_count, step)
+    parts = list(earlier)
+    done = sum(len(part.worth) for part in parts)
+    anybody = done > 0
     waiting: list[Joints2D] = []
-    anybody = False
-    with progress("looking for people", len(instants)) as advance:
-        for instant in views.frames(step=instants.step):
+    with progress("looking for people", len(instants), done) as advance:
+        for instant in views.frames(start=done * step, step=step):
             waiting.append(networks.find_people(instant.pictures))
-            anybody |= bool((waiting[-1].scores > 0).any())
+            anybody |= bool((waiting[-1].scores.mean(-1) > _PERSON_SCORE).any())
             if len(waiting) == _AT_ONCE or instant.frame == instants[-1]:
-                parts.append(find_candidates(Joints2D.stack(waiting), cameras, people + _BYSTANDERS))
+                parts.append(find_candidates(Joints2D.stack(waiting), cameras, people + BYSTANDERS))
+                keep(parts[-1])
                 waiting.clear()
             advance(1)
     candidates = Candidates.concatenated(parts)
     if not (candidates.worth > 0).any():
         raise InputError(_nobody(anybody, len(views.paths), len(instants)))
-    return _anchors(candidates, torch.tensor(list(instants)), people, fps)
+    return _anchors(candidates, instants, people, fps)
 
 
 def _nobody(anybody: bool, views: int, instants: int) -> str:
@@ -69,7 +86,7 @@ def _nobody(anybody: bool, views: int, instants: int) -> str:
         return (
             f"people are seen in single videos, but never the same person in two of the {views} views at once; check "
             "that the videos are synchronized, show the same place, and belong to the cameras named (trivox "
-            "calibration show)"
+            "calibration check)"
         )
     return (
         f"no person found in any of the {views} videos (looked at {instants} instants); check that people are upright "
@@ -78,13 +95,7 @@ def _nobody(anybody: bool, views: int, instants: int) -> str:
 
 
 def _anchors(candidates: Candidates, frames: Tensor, people: int, fps: float) -> Survey:
-    times_s = (frames / fps).double().numpy()
+    times_s = (frames.double() / fps).numpy()
     chains = link_people(candidates.centres_mm.numpy(), candidates.worth.numpy(), times_s, people)
-    chain = torch.from_numpy(np.ascontiguousarray(chains.T))  # (S, N)
-    instant = torch.arange(len(frames))[:, None]
-    present, index = chain >= 0, chain.clamp_min(0)
-    return Survey(
-        frames,
-        candidates.points_mm[instant, index].double() * present[..., None, None],
-        candidates.valid[instant, index] & present[..., None],
-    )
+    chosen = candidates.chosen(torch.from_numpy(np.ascontiguousarray(chains.T)))
+    return Survey(frames, chosen.points_mm.double(), chosen.valid)
