@@ -2,7 +2,8 @@
 
     python examples/draw_result.py RESULT_FOLDER FRAME OUT.png
 
-The videos are those named in the folder's job.json. All views go side by side into one picture.
+The folder is one of `trivox predict` or `trivox demo`; the videos are those named in its job.json. All views go side
+by side into one picture.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from trivox.errors import InputError
 from trivox.files.images import write_image
 from trivox.files.results import Result, load_result
 from trivox.files.views import Views
@@ -23,8 +25,13 @@ COLOURS = ((0, 230, 255), (255, 60, 160), (120, 255, 90), (255, 210, 60))
 
 def main(folder: Path, frame: int, out: Path) -> None:
     result = load_result(folder)
-    videos = [Path(video["path"]) for video in result.job["videos"].values()]
-    with Views.open(result.rig, videos, cameras=result.rig.names) as views:
+    videos = result.job.get("videos")
+    if videos is None:
+        raise InputError(f"{folder} was made from 2D keypoints, not from videos; give the result of trivox predict")
+    if not 0 <= frame < len(result.poses.frames):
+        raise InputError(f"{folder} has no frame {frame}; give one from 0 to {len(result.poses.frames) - 1}")
+    paths = [Path(videos[name]["path"]) for name in result.rig.names]
+    with Views.open(result.rig, paths, cameras=result.rig.names) as views:
         pictures = next(views.frames(start=frame)).pictures
     drawn = [draw_people(picture.copy(), result, view, frame) for view, picture in enumerate(pictures)]
     shrunk = [cv2.resize(p, (p.shape[1] * HEIGHT // p.shape[0], HEIGHT), interpolation=cv2.INTER_AREA) for p in drawn]
@@ -46,4 +53,7 @@ def draw_people(picture: np.ndarray, result: Result, view: int, frame: int) -> n
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    try:
+        main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    except InputError as error:
+        sys.exit(str(error))

@@ -1,11 +1,17 @@
 """Shared by all tests: shape and type checks switched on, and where the real recordings lie."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from trivox.demo import DemoScore
 
 # Every annotation in trivox is checked while the tests run, and only then.
 install_import_hook("trivox", "checker.checked")
@@ -33,3 +39,12 @@ def golden() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no golden data at {folder}; set TRIVOX_GOLDEN")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> tuple[Path, DemoScore]:
+    """The result folder of the demo and its score: seconds of work, done once."""
+    from trivox.demo import run_demo
+
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return out, run_demo(out)

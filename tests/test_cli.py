@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ TESTS = Path(__file__).parent
 DEMO = Path(trivox.__file__).parent / "demo_scene"
 FRAMES = 6
 COMMANDS = (
-    *(["predict"], ["triangulate"], ["calibration"], ["demo"]),
+    *([], ["predict"], ["triangulate"], ["calibration"], ["demo"]),
     *(["calibration", "show"], ["calibration", "convert"], ["calibration", "check"]),
 )
 
@@ -138,6 +139,12 @@ finally:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stderr.strip() == ""
     assert "predict" in ran.stdout and "calibration" in ran.stdout
+
+
+@pytest.mark.parametrize("program", [["-m", "trivox"], ["-c", "from trivox.cli import main; main()"]])
+def test_the_version_is_told(program):
+    ran = subprocess.run([sys.executable, *program, "--version"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"trivox {version('trivox')}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +281,11 @@ def test_a_video_that_cannot_be_read(refused, clips, tmp_path, damage, message):
 def test_a_video_that_is_not_there(refused, clips, tmp_path):
     missing = tmp_path / "cam2.mp4"
     said = refused("predict", clips / "rig.toml", clips / "cam1.mp4", missing, "--out", tmp_path / "out")
-    assert f"no video or image folder {missing}" in said
+    assert f"no file or folder {missing}" in said
+    said = refused("predict", clips / "rig.toml", clips / "cam1.mp4", tmp_path / "left.mp4", "--out", tmp_path / "out")
+    assert f"no file or folder {tmp_path / 'left.mp4'}" in said
+    said = refused("triangulate", clips / "rig.toml", clips / "cam1.mp4", tmp_path / "l.json", "--out", tmp_path / "o")
+    assert f"no file or folder {tmp_path / 'l.json'}" in said
     too_long = tmp_path / ("x" * 300)
     said = refused("predict", clips / "rig.toml", clips / "cam1.mp4", too_long, "--out", tmp_path / "out")
     assert "too long" in said
@@ -381,6 +392,20 @@ def test_files_of_others_are_not_overwritten(refused, dots, walker, views, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["rig.toml"]
 
 
+def test_of_several_people_each_has_a_file_that_is_named_and_protected(run, refused, dots, tmp_path):
+    rig, frames = rig_of(3), 3
+    trivox.save_rig(rig, tmp_path / "rig.toml")
+    folders = draw(walk(frames, 2), torch.ones(frames, 3, 2, dtype=torch.bool), rig, tmp_path)
+    words = ["predict", tmp_path / "rig.toml", *folders, "--people", "2", "--out"]
+    code, said, _ = run(*words, tmp_path / "out")
+    assert code == 0 and "3D in poses.npz, poses.csv, poses_p0.trc, poses_p1.trc; 2D in" in said
+    assert not (tmp_path / "out" / "poses.trc").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "poses_p1.trc").write_text("mine")
+    assert "has a poses_p1.trc already" in refused(*words, tmp_path / "mine")
+    assert (tmp_path / "mine" / "poses_p1.trc").read_text() == "mine" and len(list((tmp_path / "mine").iterdir())) == 1
+
+
 def test_triangulate_twice(run, refused, dots, walker, views, tmp_path):
     run("predict", walker / "rig.toml", *views, "--out", tmp_path / "2d")
     keypoints = [tmp_path / "2d" / "keypoints" / f"cam{v}.npz" for v in (1, 2, 3)]
@@ -438,7 +463,7 @@ def test_a_full_disk_loses_nothing(run, refused, dots, walker, views, tmp_path, 
             main([str(word) for word in (*words, tmp_path / "out")])
         if exit.value.code == 0:
             break
-    assert {"survey.npz", "frames_000000000.npz", "rig.toml", "poses.npz"} <= set(written)
+    assert {"survey_000000000.npz", "frames_000000000.npz", "rig.toml", "poses.npz"} <= set(written)
     whole, pieced = (trivox.load_poses(tmp_path / name / "poses.npz") for name in ("whole", "out"))
     assert torch.equal(whole.points_mm, pieced.points_mm)
     assert not (tmp_path / "out" / "unfinished").exists()
@@ -490,7 +515,7 @@ main(sys.argv[1:])
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + 120
-        while not (tmp_path / "out" / "unfinished" / "survey.npz").exists():
+        while not (tmp_path / "out" / "unfinished" / "survey_000000000.npz").exists():
             assert process.poll() is None and time.monotonic() < until, process.communicate()
             time.sleep(0.02)
         time.sleep(0.3)
@@ -542,6 +567,8 @@ def test_check_tells_faults_by_its_exit_code(run, tmp_path):
     far.write_bytes(_edited(lambda c: c.update(t_mm=[0, 0, 9e8])))
     code, out, err = run("calibration", "check", far, "--up", "z")
     assert code == 1 and out.strip() and err == ""
+    code, out, _ = run("calibration", "check", DEMO / "calibration.json")
+    assert code == 0 and "which way is up" in out and "no faults" in out
 
 
 @pytest.mark.parametrize(

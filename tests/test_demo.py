@@ -9,20 +9,13 @@ import pytest
 import torch
 
 import trivox
-from trivox.demo import DemoScore, run_demo
+from trivox.demo import run_demo
 from trivox.files.npz import read_npz
 from trivox.files.results import load_result
 from trivox.people.networks import Networks
 
 SCENE = Path(trivox.__file__).parent / "demo_scene"
 LIMB_JOINTS = {"shoulder", "elbow", "wrist", "hip", "knee", "ankle"}
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory) -> tuple[Path, DemoScore]:
-    """The result folder of the demo and its score: seconds of work, done once."""
-    out = tmp_path_factory.mktemp("demo") / "out"
-    return out, run_demo(out)
 
 
 def test_every_joint_is_found_near_its_truth(demo):
@@ -51,6 +44,17 @@ def test_the_result_folder_is_whole(demo):
     assert not (out / "unfinished").exists()
     for suffix in ("csv", "trc"):
         assert trivox.load_poses(out / f"poses.{suffix}").points_mm.shape == (72, 1, 17, 3)
+
+
+def test_its_trc_stands_upright(demo):
+    """Of each marker X, Y, Z in metres: the nose of a standing person is at half of 3 m, and Y of the ankles near 0."""
+    out, _ = demo
+    lines = (out / "poses.trc").read_text().splitlines()
+    names = [name for name in lines[3].split("\t")[2:] if name]
+    rows = [[float(cell) for cell in line.split("\t")] for line in lines[6:]]
+    heights_m = {name: [row[2 + 3 * j + 1] for row in rows] for j, name in enumerate(names)}
+    assert all(1.3 < height < 1.8 for height in heights_m["nose"])
+    assert all(-0.1 < height < 0.5 for height in heights_m["left_ankle"] + heights_m["right_ankle"])
 
 
 def test_the_2d_joints_lie_on_the_person(demo):

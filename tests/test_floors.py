@@ -22,7 +22,19 @@ FLOORS: list[set[str]] = [
     {"files"},
     {"data", "synthetic"},
     {"losses", "metrics"},
-    {"calibration_report", "demo", "doctor", "evaluate", "lift", "people", "predict", "progress", "recording"}
+    {
+        "calibration_report",
+        "demo",
+        "doctor",
+        "evaluate",
+        "import_weights",
+        "lift",
+        "options",
+        "people",
+        "predict",
+        "progress",
+        "recording",
+    }
     | {"summary", "train", "triangulate_files"},
     {"view"},
     {"cli"},

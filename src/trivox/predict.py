@@ -28,7 +28,7 @@ from trivox.options import DEFAULT_FPS, check_options
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
 from trivox.people.networks import Networks
-from trivox.people.survey import survey
+from trivox.people.survey import NobodyFound, survey
 from trivox.progress import progress, say
 from trivox.recording import Recording
 from trivox.summary import doubts, summarise
@@ -91,8 +91,12 @@ def _follow_all(views: Views, recording: Recording, method: Method, people: int,
     """Every frame that is not on record yet. What is done stays on record, whatever ends the work."""
     networks = Networks.load()
     cameras = views.rig.upright_cameras
-    earlier, keep = recording.survey_parts(), recording.keep_survey_part
-    found = survey(views, networks, cameras, people, fps, earlier, keep)
+    try:
+        earlier, keep = recording.survey_parts(), recording.keep_survey_part
+        found = survey(views, networks, cameras, people, fps, earlier, keep)
+    except NobodyFound:
+        recording.forget_survey()
+        raise
     follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
     with progress("following", views.frame_count, recording.done) as advance:
         try:

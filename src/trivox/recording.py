@@ -80,6 +80,12 @@ class Recording:
         if self._folder is not None:
             _save(part, self._folder / f"survey_{len(list(self._folder.glob('survey_*.npz'))):09d}.npz")
 
+    def forget_survey(self) -> None:
+        """Nothing of it is worth keeping, and nothing of it shall stand in the way of other options."""
+        if self._folder is not None:
+            for path in self._folder.glob("survey_*.npz"):
+                path.unlink()
+
     def finish(self) -> None:
         """Remove the unfinished files, once the results stand; what else lies in their folder stays."""
         if self._folder is None:

@@ -112,7 +112,8 @@ def test_names_without_one_number_are_in_natural_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "missing"),
-    [([0, 1, 2], ()), ([3, 4, 6, 9], (5, 7, 8)), ([0, 10, 20, 40], (30,)), ([5, 15], ()), ([7], ())],
+    [([0, 1, 2], ()), ([3, 4, 6, 9], (5, 7, 8)), ([0, 10, 20, 40], (30,)), ([5, 15], ()), ([7], ())]
+    + [([0, 1, 2, 3, 7], (4, 5, 6)), ([4500, 5514, 9348], ()), ([0, 1, 10**18], ())],
 )
 def test_what_a_sequence_skips(tmp_path: Path, numbers: list[int], missing: tuple[int, ...]) -> None:
     assert ImageFolder(fill(tmp_path / "cam", numbers)).missing == missing

@@ -1,5 +1,7 @@
 """Which camera a path belongs to, and how pictures of another size fit the calibration."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import torch
 from rigs import ring
 
 from trivox.errors import InputError
-from trivox.files.matching import fit_rig, match_cameras
+from trivox.files.matching import check_image_fit, fit_rig, match_cameras
 from trivox.geometry.rig import Rig
 
 
@@ -16,7 +18,16 @@ def rig_of(*names: str) -> Rig:
     return Rig(names, ring(len(names)), quarter_turns=tuple(i % 4 for i in range(len(names))))
 
 
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def matched(names: list[str], paths: list[str], cameras: list[str] | None = None) -> list[str]:
+    """The cameras of empty files at these paths."""
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     return list(match_cameras(rig_of(*names), [Path(path) for path in paths], cameras).names)
 
 
@@ -100,8 +111,23 @@ def test_bad_camera_lists_are_refused(paths: list[str], cameras: list[str], said
         matched(["a", "b", "c"], paths, cameras)
 
 
+def test_one_text_is_no_list_of_cameras() -> None:
+    with pytest.raises(InputError, match="cameras is the text 'ab'; give a list"):
+        matched(["a", "b"], ["x.mp4", "y.mp4"], "ab")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("cameras", [None, ["cam1", "cam2"]])
+def test_a_path_that_does_not_exist_is_said_whatever_its_name(cameras: list[str] | None) -> None:
+    Path("cam1.mp4").touch()
+    for missing in ("cam2.mp4", "left.mp4", "cam1/left.mp4"):
+        with pytest.raises(InputError, match=f"there is no file or folder {missing}; check the path"):
+            match_cameras(rig_of("cam1", "cam2"), [Path("cam1.mp4"), Path(missing)], cameras)
+
+
 def test_everything_of_a_camera_goes_with_it() -> None:
     rig = rig_of("a", "b", "c")
+    Path("c.mp4").touch()
+    Path("a.mp4").touch()
     chosen = match_cameras(rig, [Path("c.mp4"), Path("a.mp4")])
     assert chosen.quarter_turns == (2, 0)
     assert torch.equal(chosen.cameras.t_mm, rig.cameras.t_mm[[2, 0]])
@@ -164,3 +190,28 @@ def test_equal_sizes_change_nothing_and_unknown_ones_are_filled_in(image_fit) ->
     filled = fit_rig(unknown, [(720, 1280), (480, 640)], image_fit).cameras
     assert filled.image_hw is not None and filled.image_hw.tolist() == [[720, 1280], [480, 640]]
     assert torch.equal(filled.K, rig.cameras.K)
+
+
+def test_an_unknown_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="no image_fit 'middle'; choose one of scale, left, center, right"):
+        check_image_fit("middle")
+
+
+def test_an_unknown_fit_is_refused_where_sizes_agree_and_nothing_checks_types() -> None:
+    """In a program of its own: here the type checks of the tests would come first."""
+    program = """
+import torch
+from trivox.errors import InputError
+from trivox.files.matching import fit_rig
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.rig import Rig
+eye = torch.eye(3).expand(2, 3, 3)
+for image_hw in (None, torch.tensor([[64, 96]] * 2), torch.tensor([[64, 128]] * 2)):
+    rig = Rig(("a", "b"), Cameras(eye, eye, torch.zeros(2, 3), torch.zeros(2, 5), image_hw=image_hw))
+    try:
+        fit_rig(rig, [(64, 96)] * 2, "middle")
+    except InputError as error:
+        print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0 and ran.stdout.count("no image_fit 'middle'") == 3, (ran.stdout, ran.stderr)

@@ -138,9 +138,21 @@ def test_image_folders_are_matched_by_picture_number(tmp_path: Path) -> None:
 
 
 def test_gaps_in_a_folder_beside_a_video_are_said(tmp_path: Path) -> None:
-    paths = [folder(tmp_path / "cam1", [0, 1, 2, 9]), write_clip(tmp_path / "cam2.mp4", frames=4)]
+    numbers = [0, 1, 2, 3, 4, 5, 12]
+    paths = [folder(tmp_path / "cam1", numbers), write_clip(tmp_path / "cam2.mp4", frames=7)]
     (note,) = Views.open(rig_of(2), paths).notes
-    assert note == "cam1 lacks the pictures numbered 3, 4, 5, 6, 7 and 1 more: its later ones may be early"
+    assert note == "cam1 lacks the pictures numbered 6, 7, 8, 9, 10 and 1 more: its later ones may be early"
+
+
+def test_numbers_that_count_no_pictures_make_no_list_of_missing_ones(tmp_path: Path) -> None:
+    """4500, 5514, 9348 are all multiples of 6, by chance; and times in nanoseconds leave a gap of years."""
+    numbers = [4500, 5514, 9348]
+    assert Views.open(rig_of(2), [folder(tmp_path / f"cam{i}", numbers) for i in (1, 2)]).notes == ()
+    video = write_clip(tmp_path / "cam3.mp4", frames=3)
+    (note,) = Views.open(rig_of(3), [tmp_path / "cam1", video]).notes
+    assert note == "cam1 has pictures at uneven numbers (4500, 5514, 9348): they are taken in order, without gaps"
+    times = [0, 1, 1_700_000_000_000_000_000]
+    assert Views.open(rig_of(5), [folder(tmp_path / f"cam{i}", times) for i in (4, 5)]).notes == ()
 
 
 def test_folders_without_a_common_number_are_refused(tmp_path: Path) -> None:
@@ -150,7 +162,7 @@ def test_folders_without_a_common_number_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_absent_path_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no video or image folder .*cam2\.mp4"):
+    with pytest.raises(InputError, match=r"no file or folder .*cam2\.mp4"):
         Views.open(rig_of(2), [*clips(tmp_path, 2), tmp_path / "cam2.mp4"])
 
 

@@ -1,7 +1,8 @@
-"""Cut a person out of a picture, and let the camera follow. The only place where picture and camera change together.
+"""Cut a person out of a picture and resize it. The only place where pictures are cropped and shrunk.
 
-Boxes are whole pixels (x0, y0, x1, y1), square, and may leave the picture, where the crop is black. Cropping
-subtracts from the principal point, resizing scales `K[:2]`, so a point of the crop is a point of the crop's camera.
+Boxes are whole pixels (x0, y0, x1, y1), square, and may leave the picture, where the crop is black. No camera changes
+here: a camera that should see the crop is `cameras.cropped(boxes).resized(size_hw)`, since cropping subtracts from the
+principal point and resizing scales `K[:2]`.
 """
 
 from __future__ import annotations

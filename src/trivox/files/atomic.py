@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name, on any failure it is removed.
 
     The temporary name keeps the suffix, because some writers choose their format by it. Raises `InputError`
-    where the folder cannot be written or the disk is full; what stood at `path` before is then untouched.
+    where the file cannot be written, with what to do about it; what stood at `path` before is then untouched.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -24,7 +25,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"cannot write {path}: {reason}; free the space or choose another folder") from error
+        raise InputError(f"cannot write {path}: {reason}; {_advice(error)}") from error
     finally:
         with suppress(OSError):  # the folder may never have been one
             temporary.unlink(missing_ok=True)
+
+
+def _advice(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free the space or choose another folder"
+        case errno.EEXIST | errno.ENOTDIR:
+            return "a file stands where a folder is needed, so choose another"
+        case errno.EISDIR:
+            return "a folder has that name, so choose another"
+        case errno.ENAMETOOLONG:
+            return "choose a shorter name"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "choose a folder that you may write to"
+        case _:
+            return "choose another folder"

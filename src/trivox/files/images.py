@@ -85,8 +85,8 @@ class ImageFolder:
     """The pictures in a folder, with the interface of `Video`; frame i is the i-th of the sorted pictures.
 
     `numbers[i]` is the number in the name of picture i, or `numbers` is None where names carry none.
-    `missing` holds the numbers that the sequence skips. Raises `InputError` where the folder has no readable
-    picture, or two with one number.
+    `missing` holds the numbers that the sequence skips (`missing_numbers`). Raises `InputError` where the
+    folder has no readable picture, or two with one number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,6 +155,11 @@ def _numbers(paths: tuple[Path, ...]) -> tuple[int, ...] | None:
 
 
 def missing_numbers(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    """What the sequence skips. Every tenth picture is no gap: all distances are multiples of the step."""
+    """What the sequence skips. Every tenth picture is no gap: all distances are multiples of the step.
+
+    Where more are missing than there, the numbers do not count pictures (but time, say), and nothing is missing.
+    """
     step = reduce(math.gcd, (b - a for a, b in zip(numbers, numbers[1:], strict=False)), 0)
-    return tuple(sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))) if step else ()
+    if not step or len(range(numbers[0], numbers[-1] + 1, step)) > 2 * len(numbers):
+        return ()
+    return tuple(sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers)))

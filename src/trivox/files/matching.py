@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -26,11 +26,14 @@ def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None
     `cameras` names them in order. Without it the name of the file or folder tells: it is the camera's name,
     but for case, separators and leading zeros (`Cam_1`, `cam01`), or it contains that name as whole words
     (`walk_cam1`), or the folder around it has that name. Only what leaves one camera counts. Raises
-    `InputError` otherwise.
+    `InputError` otherwise, and for a path that does not exist.
     """
     if len(paths) < 2:
         given = f"only {paths[0]}" if paths else "no view"
         raise InputError(f"{given} is given, but 3D needs at least two views; give one path per camera")
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}; check the path")
     by_name = cameras is None
     names = [_camera_of(path, rig.names) for path in paths] if by_name else _named_cameras(rig, paths, cameras)
     for i, name in enumerate(names):
@@ -43,6 +46,8 @@ def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None
 
 
 def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> list[str]:
+    if isinstance(cameras, str):
+        raise InputError(f"cameras is the text {cameras!r}; give a list of camera names, one per view, in order")
     for name in cameras:
         if name not in rig.names:
             raise InputError(f"the rig has no camera {name}; its cameras are {', '.join(rig.names)}")
@@ -89,14 +94,21 @@ def _contains(words: list[str | int], wanted: list[str | int]) -> bool:
     return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
 
 
+def check_image_fit(image_fit: str | None) -> None:
+    """Refuse a word that is no `ImageFit`, whether or not it is needed."""
+    if image_fit is not None and image_fit not in get_args(ImageFit):
+        raise InputError(f"there is no image_fit {image_fit!r}; choose one of {', '.join(get_args(ImageFit))}")
+
+
 def fit_rig(rig: Rig, image_hws: Sequence[tuple[int, int]], image_fit: ImageFit | None = None) -> Rig:
     """The rig for stored pictures of sizes `image_hws` (height, width), one per camera.
 
     A camera of unknown size takes that of its pictures. Where the sizes differ, `image_fit` says how: the
     picture is the calibrated one stretched ("scale"), or a part of it (or more than it) that sits at its
     left and top, in its middle, or at its right and bottom ("left", "center", "right"). Raises `InputError`
-    where it is needed.
+    where it is needed, or no such word.
     """
+    check_image_fit(image_fit)
     sizes = torch.tensor(image_hws)
     calibrated = rig.cameras.image_hw
     if calibrated is None:

@@ -2,14 +2,15 @@
 
 poses.npz        3D joints, everything about them         rig.toml           the cameras of the pictures
 poses.trc        for OpenSim and friends (Y up, metres)   keypoints/CAM.npz  2D joints of each view
-poses.csv        one row per joint                        summary.json       how good it is
-                                                          job.json           inputs and options
+  (of several people one each: poses_p0.trc, ...)         summary.json       how good it is
+poses.csv        one row per joint                        job.json           inputs and options
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,7 +29,8 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 
-_ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.csv", "poses.trc", "poses.npz")
+_ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.npz", "poses.csv", "poses.trc")
+_OF_ONE_PERSON = re.compile(r"poses_p\d+\.trc")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ def load_result(out: Path) -> Result:
     return Result(poses, rig, keypoints, _load_json(out / "job.json"), load_summary(out))
 
 
+def entries_of(out: Path) -> list[str]:
+    """What of a result folder is there, by name; of several people each has a .trc of its own."""
+    known = [name for name in _ENTRIES if (out / name).exists()]
+    trc = [path.name for path in out.iterdir() if _OF_ONE_PERSON.fullmatch(path.name)] if out.is_dir() else []
+    return known + sorted(trc, key=lambda name: (len(name), name))
+
+
 def load_summary(out: Path) -> dict[str, Any]:
     """Only the summary of a result folder."""
     return _load_json(out / "summary.json")
@@ -74,7 +83,7 @@ def standing_result(out: Path, job: dict[str, Any]) -> Result | None:
 
     Raises `InputError` where writing it would cost something that is not this job's.
     """
-    found = [name for name in _ENTRIES if (out / name).exists()]
+    found = entries_of(out)
     same = "job.json" in found and read_json(out / "job.json") == job
     if same and "poses.npz" in found:
         return load_result(out)

@@ -141,8 +141,6 @@ def _fit_notes(rig: Rig, fitted: Rig, image_fit: ImageFit | None) -> list[str]:
 
 
 def _opened(path: Path) -> Video | ImageFolder:
-    if not path.exists():
-        raise InputError(f"there is no video or image folder {path}; check the path")
     return ImageFolder(path) if path.is_dir() else Video(path)
 
 
@@ -166,12 +164,8 @@ def _matched_by_number(
     folders = [source for source in sources if isinstance(source, ImageFolder) and source.numbers]
     numbers = [set(folder.numbers or ()) for folder in folders]
     if len(folders) < len(sources):
-        gaps = zip(names, sources, strict=True)
-        return tuple(sources), [
-            f"{name} lacks the pictures numbered {_listed(source.missing)}: its later ones may be early"
-            for name, source in gaps
-            if isinstance(source, ImageFolder) and source.missing
-        ]
+        counted = [(n, s) for n, s in zip(names, sources, strict=True) if isinstance(s, ImageFolder)]
+        return tuple(sources), [note for name, folder in counted for note in _gap_notes(name, folder)]
     shared, seen = sorted(set.intersection(*numbers)), sorted(set.union(*numbers))
     if not shared:
         spans = [f"{name} {min(own)} to {max(own)}" for name, own in zip(names, numbers, strict=True)]
@@ -187,6 +181,16 @@ def _matched_by_number(
     if skipped := missing_numbers(tuple(seen)):
         notes.append(f"no view has the pictures numbered {_listed(skipped)}")
     return tuple(folder.with_numbers(shared) for folder in folders), notes
+
+
+def _gap_notes(name: str, folder: ImageFolder) -> list[str]:
+    """What may be wrong with a folder whose pictures are taken in order, whatever their numbers are."""
+    if folder.missing:
+        return [f"{name} lacks the pictures numbered {_listed(folder.missing)}: its later ones may be early"]
+    numbers = folder.numbers or ()
+    if len({b - a for a, b in zip(numbers, numbers[1:], strict=False)}) > 1:
+        return [f"{name} has pictures at uneven numbers ({_listed(numbers)}): they are taken in order, without gaps"]
+    return []
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ _MULTIPLE = 32
 # People kept of each picture, the best first.
 _MOST_PEOPLE = 8
 
+_SETTING_THREADS = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Joints2D(TensorDataclass):
@@ -50,8 +54,9 @@ class Networks:
         self._detector = detector.to(self._device)
         self._pose = pose.to(self._device) if self._on_gpu else packed(pose, CROP_HW)
         self._packed_detectors: dict[tuple[int, int], MoveNetMultiPose] = {}
-        self._cores = os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self._cores, initializer=torch.set_num_threads, initargs=(1,))
+        self._cores = _usable_cores()
+        self._threads = ThreadPoolExecutor(self._cores, "trivox-networks", _compute_alone)
+        weakref.finalize(self, self._threads.shutdown, wait=False)
 
     @classmethod
     def load(cls) -> Networks:
@@ -90,6 +95,27 @@ class Networks:
     def _joints_of(self, crops: UInt8[np.ndarray, "B 256 256 3"]) -> Joints2D:
         found = decode(self._pose(to_images(crops, self._device)))
         return Joints2D(found.points_px.cpu(), found.scores.cpu())
+
+
+def _usable_cores() -> int:
+    """Cores this process may run on; a container or a cluster's job may have fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _compute_alone() -> None:
+    """Let this thread, just started, compute on one core, and no other thread.
+
+    torch.set_num_threads speaks for the thread that calls it and for all that start later. A second thread, which
+    does nothing else, therefore takes the latter back.
+    """
+    with _SETTING_THREADS:
+        default = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restoring = threading.Thread(target=torch.set_num_threads, args=(default,))
+        restoring.start()
+        restoring.join()
 
 
 def _detector_hw(picture: np.ndarray) -> tuple[int, int]:

@@ -34,6 +34,10 @@ _AT_ONCE = 32
 _PERSON_SCORE = 0.2
 
 
+class NobodyFound(InputError):
+    """There is nobody to follow in the videos."""
+
+
 @dataclass(frozen=True)
 class Survey(TensorDataclass):
     """Coarse poses of N people at S instants (frame numbers), as anchors; `valid` is all false where absent."""
@@ -56,7 +60,7 @@ def survey(
     earlier: Sequence[Candidates],
     keep: Callable[[Candidates], None],
 ) -> Survey:
-    """Find the `people` most valuable people of the recording. Raises `InputError` where nobody is seen.
+    """Find the `people` most valuable people of the recording. Raises `NobodyFound`.
 
     `earlier` are the candidates of an interrupted survey; each new part is given to `keep`.
     """
@@ -77,7 +81,7 @@ def survey(
             advance(1)
     candidates = Candidates.concatenated(parts)
     if not (candidates.worth > 0).any():
-        raise InputError(_nobody(anybody, len(views.paths), len(instants)))
+        raise NobodyFound(_nobody(anybody, len(views.paths), len(instants)))
     return _anchors(candidates, instants, people, fps)
 
 

@@ -8,7 +8,6 @@ those words.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,10 +52,6 @@ class Table:
         if not isinstance(value, list):
             raise self.error(f"{key!r} must be a list, got {_short(value)}; correct the file")
         return value
-
-    def items(self) -> Iterator[tuple[str, Any]]:
-        for key, value in self.content.items():
-            yield str(key), value
 
     def text(self, *keys: str) -> str:
         """A text; a whole number is taken as its digits, since cameras are often numbered."""
