@@ -159,3 +159,43 @@ def test_gradients() -> None:
         return pixels, changed.undistorted_points(pixels)
 
     assert gradcheck(round_trip, leaves, atol=1e-4, fast_mode=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "lens", [(0.0,) * 5, LENS, (0.3, 0.2, 1e-3, -1e-3, 0.1)], ids=["ideal", "barrel", "pincushion"]
+)
+@pytest.mark.parametrize("depth_mm", [0.0, -0.0, 1e-30, 1e-7, -1e-7, 1e-3, -1e-3, 2e-3])
+def test_points_beside_a_camera_have_finite_pixels_and_gradients(dtype, lens, depth_mm: float) -> None:
+    """In the plane through its centre, and at the centre itself."""
+    across = torch.tensor([[0.0, 0.0], [1e-3, 0.0], [0.0, -300.0], [20_000.0, 20_000.0]], dtype=dtype)
+    points_mm = torch.cat([across, torch.full_like(across[:, :1], depth_mm)], dim=-1).requires_grad_()
+    given = ring(1, distortion=lens)[0].to(dtype)
+    cameras = replace(given, R=torch.eye(3, dtype=dtype), t_mm=torch.zeros(3, dtype=dtype))
+    leaves = [t.clone().requires_grad_() for t in (cameras.K, cameras.R, cameras.t_mm, cameras.distortion)]
+    K, R, t_mm, distortion = leaves
+    pixels = replace(cameras, K=K, R=R, t_mm=t_mm, distortion=distortion).project(points_mm)
+    gradients = torch.autograd.grad(pixels.sum(), [points_mm, *leaves], allow_unused=not any(lens))
+    assert all(t.isfinite().all() for t in (pixels, *gradients) if t is not None)
+
+
+def test_projection_is_exact_up_to_the_smallest_depth() -> None:
+    given = ring(1)[0]
+    camera = replace(given, R=torch.eye(3).double(), t_mm=torch.zeros(3).double())
+    for depth_mm, divisor_mm in ((2e-3, 2e-3), (-2e-3, -2e-3), (0.5e-3, 1e-3), (0.0, 1e-3)):
+        pixel = camera.project(torch.tensor([[1.0, 2.0, depth_mm]], dtype=torch.float64))
+        expected = torch.tensor([[700 / divisor_mm + 640, 1400 / divisor_mm + 360]], dtype=torch.float64)
+        torch.testing.assert_close(pixel, expected)
+
+
+@pytest.mark.parametrize("cameras_dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("points_dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["project", "depth_mm", "undistorted_points", "normalised_from_pixels"])
+def test_the_finer_precision_of_points_and_cameras_counts(method: str, points_dtype, cameras_dtype) -> None:
+    cameras = ring(2, distortion=LENS).to(cameras_dtype)
+    last = 3 if method in ("project", "depth_mm") else 2
+    points = _points(2, 5)[..., :last].to(points_dtype)
+    finer = torch.promote_types(points_dtype, cameras_dtype)
+    found = getattr(cameras, method)(points)
+    assert found.dtype == finer
+    assert torch.equal(found, getattr(cameras.to(finer), method)(points.to(finer)))

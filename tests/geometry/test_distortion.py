@@ -137,3 +137,26 @@ def test_inverse_2x2() -> None:
     m = torch.randn(7, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(inverse_2x2(m) @ m, torch.eye(2).double().expand(7, 2, 2), atol=1e-12, rtol=0)
     assert inverse_2x2(torch.zeros(2, 2).double()).isfinite().all()
+
+
+@pytest.mark.parametrize("function", [distort, undistort, distortion_jacobian])
+def test_the_turning_radius_is_computed_once(function, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its eigenvalues cost more than all the rest for a few points."""
+    calls, eigvals = [], torch.linalg.eigvals
+    monkeypatch.setattr(torch.linalg, "eigvals", lambda m: calls.append(m) or eigvals(m))
+    function(_grid(), _coefficients(LENSES["barrel"]), "opencv")
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 99.9, 100.1, 1e7, 1e9])
+def test_any_lens_is_finite_everywhere_and_grows_with_the_radius(dtype: torch.dtype, size: float) -> None:
+    lenses = torch.tensor([(0.3, 0.2, 1e-3, -1e-3, 0.1), *LENSES.values()], dtype=dtype)
+    points = (torch.tensor([[0.6, 0.8]], dtype=dtype) * size).expand(len(lenses), 1, 2).requires_grad_()
+    lenses.requires_grad_()
+    out = distort(points, lenses, "opencv")
+    gradients = torch.autograd.grad(out.sum(), [points, lenses])
+    assert all(t.isfinite().all() for t in (out, *gradients, distortion_jacobian(points, lenses, "opencv")))
+    radial = lenses.detach() * torch.tensor([1, 1, 0, 0, 1], dtype=dtype)
+    near, far = (distort(points.detach() * s, radial, "opencv").double().norm(dim=-1) for s in (1.0, 1.01))
+    assert (far > near).all() or size == 0.0

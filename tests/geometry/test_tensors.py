@@ -41,6 +41,13 @@ def test_only_floating_tensors_change_their_type() -> None:
     assert cameras.image_hw is not None and cameras.image_hw.dtype == torch.int64
 
 
+def test_a_dtype_may_stand_alone() -> None:
+    cameras, expected = ring(2).to(torch.float32), ring(2).to(dtype=torch.float32)
+    for name in FIELDS:
+        assert getattr(cameras, name).dtype == getattr(expected, name).dtype
+        assert torch.equal(getattr(cameras, name), getattr(expected, name))
+
+
 def test_objects_are_frozen_and_operations_leave_them_alone() -> None:
     cameras = ring(2)
     before = cameras.K.clone()

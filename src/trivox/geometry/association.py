@@ -110,7 +110,8 @@ def _pair_hypotheses(points_px: Tensor, scores: Tensor, sizes_px: Tensor, camera
 
     flat = torch.where(plausible, agreement, -1.0).flatten(1)
     best = flat.topk(min(_MOST_HYPOTHESES, flat.shape[1]), dim=1).indices
-    pair, d, e = torch.unravel_index(best, (len(view_pairs), D, D))
+    # Not torch.unravel_index: its first call imports a symbolic algebra package, for half a second.
+    pair, d, e = best // (D * D), best // D % D, best % D
     instant = torch.arange(F)[:, None]
     return _Hypotheses(
         points_mm[instant, pair, d, e],

@@ -16,6 +16,9 @@ from torch import Tensor
 from trivox.geometry.distortion import DistortionModel, distort, inverse_2x2, undistort
 from trivox.geometry.tensors import TensorDataclass
 
+# Depths are kept this far from zero, where projection has no value.
+SMALLEST_DEPTH_MM = 1e-3
+
 
 @dataclass(frozen=True)
 class Cameras(TensorDataclass):
@@ -58,32 +61,46 @@ class Cameras(TensorDataclass):
 
     def depth_mm(self, points_mm: Float[Tensor, "*#b N 3"]) -> Float[Tensor, "*b N"]:
         """Distance in front of each camera along its axis; negative behind it."""
-        return (points_mm @ self.R[..., 2, :, None])[..., 0] + self.t_mm[..., 2, None]
+        cameras, points_mm = self._promoted(points_mm)
+        return (points_mm @ cameras.R[..., 2, :, None])[..., 0] + cameras.t_mm[..., 2, None]
 
     def project(self, points_mm: Float[Tensor, "*#b N 3"]) -> Float[Tensor, "*b N 2"]:
-        """Pixels of world points through lens and K. The same formula holds behind a camera: ask `depth_mm`."""
-        in_cam = points_mm @ self.R.mT + self.t_mm[..., None, :]
+        """Pixels of world points through lens and K. The same formula holds behind a camera: ask `depth_mm`.
+
+        Points within a micrometre of the camera's plane are projected as if that far in front of it: finite
+        points have finite pixels and gradients. The result has the finer precision of points and cameras, here
+        and wherever points are given.
+        """
+        cameras, points_mm = self._promoted(points_mm)
+        in_cam = points_mm @ cameras.R.mT + cameras.t_mm[..., None, :]
         depth = in_cam[..., 2:]
-        tiny = torch.finfo(depth.dtype).tiny ** 0.5
-        normalised = in_cam[..., :2] / torch.where(depth.abs() > tiny, depth, tiny)
+        normalised = in_cam[..., :2] / torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)
         if self.has_distortion:
-            normalised = distort(normalised, self.distortion, self.distortion_model)
-        return self.pixels_from_normalised(normalised)
+            normalised = distort(normalised, cameras.distortion, self.distortion_model)
+        return cameras.pixels_from_normalised(normalised)
 
     def pixels_from_normalised(self, points: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
         """Apply K (skew included) to points of the plane at depth 1."""
-        return points @ self.K[..., :2, :2].mT + self.K[..., None, :2, 2]
+        cameras, points = self._promoted(points)
+        return points @ cameras.K[..., :2, :2].mT + cameras.K[..., None, :2, 2]
 
     def normalised_from_pixels(self, points_px: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
         """Undo K (skew included): points of the plane at depth 1, still distorted."""
-        return (points_px - self.K[..., None, :2, 2]) @ inverse_2x2(self.K[..., :2, :2]).mT
+        cameras, points_px = self._promoted(points_px)
+        return (points_px - cameras.K[..., None, :2, 2]) @ inverse_2x2(cameras.K[..., :2, :2]).mT
 
     def undistorted_points(self, points_px: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
         """Where the same rays would meet the picture of a camera with this K and no lens distortion, in pixels."""
         if not self.has_distortion:
             return points_px
-        normalised = self.normalised_from_pixels(points_px)
-        return self.pixels_from_normalised(undistort(normalised, self.distortion, self.distortion_model))
+        cameras, points_px = self._promoted(points_px)
+        normalised = cameras.normalised_from_pixels(points_px)
+        return cameras.pixels_from_normalised(undistort(normalised, cameras.distortion, self.distortion_model))
+
+    def _promoted(self, points: Tensor) -> tuple[Cameras, Tensor]:
+        """Cameras and points in the finer precision of the two."""
+        dtype = torch.promote_types(points.dtype, self.K.dtype)
+        return self if self.K.dtype == dtype else self.to(dtype), points.to(dtype)
 
     def without_distortion(self) -> Cameras:
         """The ideal cameras that `undistorted_points` speaks of."""

@@ -12,7 +12,7 @@ stays one-to-one over the whole plane and agrees with OpenCV wherever OpenCV is 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,34 +22,31 @@ DistortionModel = Literal["opencv", "human36m"]
 
 TANGENTIAL_FACTOR: dict[DistortionModel, float] = {"opencv": 2.0, "human36m": 1.0}
 _NEWTON_STEPS = 20
+# Beyond this radius (89 degrees off the axis) no polynomial was ever fitted; its powers would overflow.
+_LARGEST_RADIUS_SQUARED = 1e4
+
+
+class _Lens(NamedTuple):
+    """Coefficients as the formulas want them, made once per call."""
+
+    k: list[Tensor]  # radial terms k1, k2, k3: (*b, 1, 1)
+    q: Tensor  # tangential vector (p2, p1): (*b, 1, 2)
+    trusted: Tensor  # squared radius up to which the polynomial counts: (*b, 1, 1)
+    factor: float  # c of the formula
 
 
 def distort(
     points: Float[Tensor, "*b N 2"], coefficients: Float[Tensor, "*b 5"], model: DistortionModel
 ) -> Float[Tensor, "*b N 2"]:
     """Distort normalised points. `coefficients` are k1, k2, p1, p2, k3 (OpenCV's order)."""
-    k, q, turning = _split(coefficients)
-    r2 = (points * points).sum(-1, keepdim=True)
-    gain = _gain(torch.minimum(r2, turning), k)
-    along = (points * q).sum(-1, keepdim=True)
-    return points * (gain + TANGENTIAL_FACTOR[model] * along) + r2 * q
+    return _distorted(points, _lens(coefficients, model))
 
 
 def distortion_jacobian(
     points: Float[Tensor, "*b N 2"], coefficients: Float[Tensor, "*b 5"], model: DistortionModel
 ) -> Float[Tensor, "*b N 2 2"]:
     """Derivative of `distort` with respect to its points: row = distorted coordinate, column = point coordinate."""
-    k, q, turning = _split(coefficients)
-    factor = TANGENTIAL_FACTOR[model]
-    r2 = (points * points).sum(-1, keepdim=True)
-    along = (points * q).sum(-1, keepdim=True)
-    inside = r2 < turning
-    clamped = torch.minimum(r2, turning)
-    slope = (k[0] + clamped * (2 * k[1] + clamped * 3 * k[2])) * inside
-    outer = points[..., :, None] * (2 * slope * points + factor * q)[..., None, :]
-    identity = torch.eye(2, dtype=points.dtype, device=points.device)
-    isotropic = (_gain(clamped, k) + factor * along)[..., None] * identity
-    return outer + isotropic + 2 * q[..., :, None] * points[..., None, :]
+    return _jacobian(points, _lens(coefficients, model))
 
 
 def undistort(
@@ -60,21 +57,41 @@ def undistort(
     The iterations run without gradient. One last Newton step at the solution, with the Jacobian held constant,
     carries the exact first derivative (implicit function theorem).
     """
+    lens = _lens(coefficients, model)
     with torch.no_grad():
-        solution = _newton(points, coefficients, model)
-        inverse = inverse_2x2(distortion_jacobian(solution, coefficients, model))
-    residual = points - distort(solution, coefficients, model)
+        solution = _newton(points, lens)
+        inverse = inverse_2x2(_jacobian(solution, lens))
+    residual = points - _distorted(solution, lens)
     return solution + (inverse @ residual[..., None])[..., 0]
 
 
-def _newton(points: Tensor, coefficients: Tensor, model: DistortionModel) -> Tensor:
+def _distorted(points: Tensor, lens: _Lens) -> Tensor:
+    r2 = (points * points).sum(-1, keepdim=True)
+    gain = _gain(torch.minimum(r2, lens.trusted), lens.k)
+    along = (points * lens.q).sum(-1, keepdim=True)
+    return points * (gain + lens.factor * along) + r2 * lens.q
+
+
+def _jacobian(points: Tensor, lens: _Lens) -> Tensor:
+    k, q, trusted, factor = lens
+    r2 = (points * points).sum(-1, keepdim=True)
+    along = (points * q).sum(-1, keepdim=True)
+    inside = r2 < trusted
+    clamped = torch.minimum(r2, trusted)
+    slope = (k[0] + clamped * (2 * k[1] + clamped * 3 * k[2])) * inside
+    outer = points[..., :, None] * (2 * slope * points + factor * q)[..., None, :]
+    identity = torch.eye(2, dtype=points.dtype, device=points.device)
+    isotropic = (_gain(clamped, k) + factor * along)[..., None] * identity
+    return outer + isotropic + 2 * q[..., :, None] * points[..., None, :]
+
+
+def _newton(points: Tensor, lens: _Lens) -> Tensor:
     """Full Newton steps from the distorted point: monotone for a radial polynomial that only grows or only shrinks."""
     tolerance = 4 * torch.finfo(points.dtype).eps
     solution = points
     for _ in range(_NEWTON_STEPS):
-        residual = points - distort(solution, coefficients, model)
-        jacobian = distortion_jacobian(solution, coefficients, model)
-        step = (inverse_2x2(jacobian) @ residual[..., None])[..., 0]
+        residual = points - _distorted(solution, lens)
+        step = (inverse_2x2(_jacobian(solution, lens)) @ residual[..., None])[..., 0]
         # A step longer than the point's own radius would only come from a nearly flat polynomial.
         limit = 1 + solution.norm(dim=-1, keepdim=True)
         length = step.norm(dim=-1, keepdim=True)
@@ -85,15 +102,20 @@ def _newton(points: Tensor, coefficients: Tensor, model: DistortionModel) -> Ten
     return solution
 
 
-def _split(coefficients: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Radial terms k1, k2, k3 and the turning radius squared (*b,1,1); the tangential vector (p2, p1) (*b,1,2)."""
+def _lens(coefficients: Tensor, model: DistortionModel) -> _Lens:
     k = [coefficients[..., i, None, None] for i in (0, 1, 4)]
     q = torch.stack([coefficients[..., 3], coefficients[..., 2]], dim=-1)[..., None, :]
-    return k, q, turning_radius_squared(coefficients.detach())[..., None, None]
+    trusted = trusted_radius_squared(coefficients.detach())[..., None, None]
+    return _Lens(k, q, trusted, TANGENTIAL_FACTOR[model])
 
 
 def _gain(r2: Tensor, k: list[Tensor]) -> Tensor:
     return 1 + r2 * (k[0] + r2 * (k[1] + r2 * k[2]))
+
+
+def trusted_radius_squared(coefficients: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b"]:
+    """Squared normalised radius from which on the last radial factor is kept; always finite."""
+    return turning_radius_squared(coefficients).clamp_max(_LARGEST_RADIUS_SQUARED)
 
 
 def turning_radius_squared(coefficients: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b"]:
@@ -109,8 +131,9 @@ def turning_radius_squared(coefficients: Float[Tensor, "*b 5"]) -> Float[Tensor,
     inverse_s = torch.linalg.eigvals(companion)
     is_real = inverse_s.imag.abs() <= 1e-6 * inverse_s.abs()
     largest = torch.where(is_real & (inverse_s.real > 0), inverse_s.real, 0.0).amax(-1)
-    # A turning point beyond 100 (84 degrees off the axis) is no turning point of any lens: keep it out of 1/s.
-    return torch.where(largest > 1e-4, 1 / largest.clamp_min(1e-4), torch.inf)
+    # A turning point beyond any lens is none: keep it out of 1/s.
+    least = 1 / _LARGEST_RADIUS_SQUARED
+    return torch.where(largest > least, 1 / largest.clamp_min(least), torch.inf)
 
 
 def inverse_2x2(m: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:

@@ -29,8 +29,13 @@ class TensorDataclass:
         }
         return replace(self, **changed)  # type: ignore[type-var]
 
-    def to(self: Some, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Some:
-        """Move every tensor to `device`; floating tensors also take `dtype`."""
+    def to(
+        self: Some, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None
+    ) -> Some:
+        """Move every tensor to `device`; floating tensors also take `dtype`, which may stand alone as in torch."""
+        if isinstance(device, torch.dtype):
+            assert dtype is None, "one dtype is enough"
+            device, dtype = None, device
         return self.map(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
     def __getitem__(self: Some, index: Any) -> Some:

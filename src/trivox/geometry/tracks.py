@@ -87,7 +87,7 @@ def _step_prices(centres_mm: np.ndarray, worth: np.ndarray, times_s: np.ndarray,
 def _is_new(centres_mm: np.ndarray, worth: np.ndarray, start: int, now: int) -> np.ndarray:
     """Which candidates of instant `now` stand where nobody stood since `start`."""
     steps_mm = np.linalg.norm(centres_mm[now, :, None, None] - centres_mm[None, start:now], axis=-1)
-    return (np.where(worth[start:now] > 0, steps_mm, np.inf) > _SLACK_MM).all((-2, -1))
+    return np.where(worth[start:now] > 0, steps_mm, np.inf).min((-2, -1)) > _SLACK_MM
 
 
 def _trace_back(total: np.ndarray, came_from: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from rigs import ring
 from torch import Tensor
 
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.triangulated import Triangulated
 
 LENS = (-0.21, 0.19, 0.0011, -0.0017, -0.03)
 BATCH_SHAPES = [(), (1,), (3, 1, 2)]
@@ -34,6 +37,12 @@ def observed(points_mm: Tensor, cameras: Cameras, noise_px: float = 0.0, seed: i
 
 def random_weights(*shape: int, seed: int = 2) -> Tensor:
     return torch.rand(*shape, generator=random_generator(seed), dtype=torch.float64) * 0.9 + 0.1
+
+
+def tensors_of(result: Triangulated) -> dict[str, Tensor]:
+    """Every field by name, without those that only networks fill."""
+    named = {field.name: getattr(result, field.name) for field in fields(result)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def ring_with(views: int, lens: bool) -> Cameras:

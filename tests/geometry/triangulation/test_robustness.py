@@ -157,6 +157,10 @@ def test_scale_of_weights_does_not_matter_to_the_point() -> None:
 
 def test_a_point_beside_a_camera_is_refined_without_crossing_it() -> None:
     cameras: Cameras = ring_with(4, False)
-    behind = cameras.position_mm[0] - 300.0 * cameras.R[0, 2]
-    result = triangulate(observed(behind[None], cameras), cameras, refine=True)
-    torch.testing.assert_close(result.points_mm, behind[None], atol=1e-5, rtol=0)
+    beside = cameras.position_mm[0] + cameras.R[0].mT @ torch.tensor([300.0, 0.0, 20.0]).double()
+    result = triangulate(observed(beside[None], cameras), cameras, refine=True)
+    torch.testing.assert_close(result.points_mm, beside[None], atol=1e-5, rtol=0)
+    # From 30 mm away the full step leads through the camera's plane.
+    away = replace(result, points_mm=result.points_mm + 30.0 * cameras.R[0, 2])
+    again = refine(away, observed(beside[None], cameras), cameras, huber_px=1e6)
+    torch.testing.assert_close(again.points_mm, beside[None], atol=1e-5, rtol=0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import BATCH_SHAPES, observed, points_in_room, random_weights, ring_with
+from scenes import BATCH_SHAPES, observed, points_in_room, random_weights, ring_with, tensors_of
 from torch import Tensor
 
 from trivox.errors import InputError
@@ -44,7 +44,7 @@ def _refined_afterwards(points_px: Tensor, cameras: Cameras, weights: Tensor | N
 def _with_gradient(method: Method) -> Method:
     def run(points_px: Tensor, cameras: Cameras, weights: Tensor | None = None) -> Triangulated:
         result = method(points_px.clone().requires_grad_(), cameras, weights)
-        assert result.points_mm.requires_grad or result.points_mm.numel() == 0
+        assert result.points_mm.requires_grad
         return result.map(torch.Tensor.detach)
 
     return run
@@ -55,20 +55,21 @@ METHODS = [
     *(pytest.param(method, id=method.__name__[1:]) for method in _PLAIN),
     *(pytest.param(_with_gradient(method), id=f"{method.__name__[1:]}-gradient") for method in _PLAIN),
 ]
+every_plain_method = pytest.mark.parametrize("method", _PLAIN)
 every_method = pytest.mark.parametrize("method", METHODS)
 both_lenses = pytest.mark.parametrize("lens", [False, True], ids=["ideal", "lens"])
 
 
 def assert_same(first: Triangulated, second: Triangulated, points_atol: float = 1e-6) -> None:
-    for field in fields(first):
-        a, b = getattr(first, field.name), getattr(second, field.name)
-        torch.testing.assert_close(a, b, atol=points_atol, rtol=1e-6, msg=lambda m, f=field: f"{f.name}: {m}")
+    for name, value in tensors_of(first).items():
+        other = getattr(second, name)
+        torch.testing.assert_close(value, other, atol=points_atol, rtol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def assert_invalid(result: Triangulated) -> None:
     assert not result.valid.any()
-    for field in fields(result):
-        assert (getattr(result, field.name) == 0).all(), field.name
+    for name, value in tensors_of(result).items():
+        assert (value == 0).all(), name
 
 
 @every_method
@@ -186,6 +187,31 @@ def test_float32_in_float32_out_but_solved_in_float64(method: Method, lens: bool
     torch.testing.assert_close(result.points_mm.double(), points_mm, atol=0.01, rtol=0)
 
 
+@every_plain_method
+@pytest.mark.parametrize("shape", [(0, 3, 5), (2, 3, 0), (4, 0, 3, 2), (2, 0, 5)], ids=str)
+@pytest.mark.parametrize("batched", [False, True], ids=["one rig", "rigs"])
+def test_nothing_has_a_gradient_of_nothing(method: Method, shape: tuple[int, ...], batched: bool) -> None:
+    cameras = ring_with(3, True)[: shape[-2]]
+    if batched:
+        cameras = cameras.expanded(*shape[:-1])
+    leaves = [torch.zeros(*shape, 2).double(), torch.ones(shape).double(), cameras.K, cameras.t_mm]
+    points_px, weights, K, t_mm = (leaf.clone().requires_grad_() for leaf in leaves)
+    result = method(points_px, replace(cameras, K=K, t_mm=t_mm), weights)
+    total = result.points_mm.sum() + result.reprojection_px.sum() + result.covariance_mm2.sum()
+    gradients = torch.autograd.grad(total, [points_px, weights, K, t_mm])
+    assert all((gradient == 0).all() for gradient in gradients)
+    assert not result.valid.any() and torch.equal(result.points_mm, torch.zeros_like(result.points_mm))
+
+
+@every_plain_method
+@both_lenses
+def test_pixels_in_whole_numbers_are_pixels(method: Method, lens: bool) -> None:
+    cameras = ring_with(4, lens)
+    whole = observed(points_in_room(2, 6), cameras).round()
+    assert_same(method(whole.long(), cameras, None), method(whole, cameras, None))
+    assert method(whole.int(), cameras, None).points_mm.dtype == torch.float64
+
+
 # Degenerate rigs and observations: never an exception, never NaN.
 
 
@@ -233,6 +259,30 @@ def test_a_point_on_the_baseline_is_invalid(method: Method) -> None:
 
 
 @every_method
+@both_lenses
+def test_lines_that_meet_behind_a_camera_are_invalid(method: Method, lens: bool) -> None:
+    """Cameras that look away from the point still have the pixels where its lines meet their planes."""
+    cameras, points_mm = ring_with(4, lens), points_in_room(6)
+    about_the_middle = torch.diag(torch.tensor([-1.0, 1.0, -1.0]).double())
+    for away in ([0, 1, 2, 3], [2]):
+        R, t_mm = cameras.R.clone(), cameras.t_mm.clone()
+        R[away], t_mm[away] = about_the_middle @ R[away], t_mm[away] @ about_the_middle
+        turned = replace(cameras, R=R, t_mm=t_mm)
+        points_px = observed(points_mm, turned)
+        assert (turned.depth_mm(points_mm.expand(4, -1, -1))[away] < 0).all()
+        seeing = [v for v in range(4) if v not in away]
+        result = method(points_px, turned, None)
+        depth_mm = turned.depth_mm(result.points_mm.expand(4, -1, -1))
+        assert (depth_mm[result.inliers] > 0).all()
+        if not seeing:
+            assert_invalid(result)
+        weights = torch.ones(4, 6).double()
+        weights[away] = 0.0
+        without = method(points_px, turned, weights)
+        assert without.valid.all() if seeing else not without.valid.any()
+
+
+@every_method
 def test_collinear_cameras_are_no_problem(method: Method) -> None:
     one = ring_with(3, True)[0]
     cameras = Cameras.stack([one] * 4)
@@ -250,8 +300,8 @@ def test_nonsense_is_survived(method: Method, seed: int, size: float) -> None:
     points_px = torch.randn(4, 6, 2, generator=generator, dtype=torch.float64) * size
     weights = torch.rand(4, 6, generator=generator, dtype=torch.float64) ** 30
     result = method(points_px, cameras, weights)
-    for field in fields(result):
-        assert getattr(result, field.name).isfinite().all(), field.name
+    for name, value in tensors_of(result).items():
+        assert value.isfinite().all(), name
     assert (result.points_mm[~result.valid] == 0).all()
 
 
@@ -260,6 +310,17 @@ def test_views_that_do_not_fit_are_told(method: Method) -> None:
     points_px = torch.zeros(3, 5, 2).double()
     with pytest.raises(InputError, match="3 views.*one camera per view"):
         method(points_px, ring_with(4, False), None)
+
+
+def test_refining_the_points_of_other_observations_is_refused() -> None:
+    cameras = ring_with(3, False)
+    points_px = observed(points_in_room(2, 5), cameras)
+    found = triangulate(points_px, cameras)
+    for other in (points_px[0], points_px[:1], points_px[:, :, :4]):
+        with pytest.raises(InputError, match="triangulated points_mm have shape.*give the result"):
+            refine(found, other, cameras)
+    with pytest.raises(InputError, match=r"inliers have shape \(2, 3, 5\), expected \(2, 2, 5\)"):
+        refine(found, points_px[:, :2], cameras[:2])
 
 
 def test_thresholds_must_be_positive() -> None:

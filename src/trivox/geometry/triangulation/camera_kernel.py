@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from trivox.geometry.cameras import SMALLEST_DEPTH_MM
 from trivox.geometry.triangulation.compiled import inlined
 from trivox.geometry.triangulation.lens_kernel import distorted, undistorted
-from trivox.geometry.triangulation.limits import SMALLEST_DEPTH_MM
 
 
 @inlined

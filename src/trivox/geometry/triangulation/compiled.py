@@ -39,8 +39,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forget_outdated(cache: Path, name: str) -> None:
-    """numba notices changes in the function's own file only; here any file of this folder counts."""
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
+    """numba notices changes in the function's own file only; here any file of geometry/ counts."""
+    newest = max(source.stat().st_mtime for source in Path(__file__).parent.parent.rglob("*.py"))
     for index in cache.glob(f"*.{name}-*.nbi"):
         with contextlib.suppress(OSError):
             if index.stat().st_mtime < newest:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import TANGENTIAL_FACTOR, inverse_2x2, turning_radius_squared
+from trivox.geometry.distortion import TANGENTIAL_FACTOR, inverse_2x2, trusted_radius_squared
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation.arrays import CameraArrays, Results, scratch
 from trivox.geometry.triangulation.joint_kernel import triangulate_joints
@@ -44,15 +44,29 @@ class Task:
 
     @property
     def wants_gradient(self) -> bool:
+        """Whether there is a gradient to compute; nothing at all needs no computing, see `_tied`."""
+        return self._is_asked_for_gradient and self.weights.numel() > 0
+
+    @property
+    def _inputs(self) -> tuple[Tensor, ...]:
         cameras = self.cameras
-        tensors = (self.points_px, self.weights, cameras.K, cameras.R, cameras.t_mm, cameras.distortion)
-        asked = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-        return asked and self.weights.numel() > 0
+        return self.points_px, self.weights, cameras.K, cameras.R, cameras.t_mm, cameras.distortion
+
+    @property
+    def _is_asked_for_gradient(self) -> bool:
+        return torch.is_grad_enabled() and any(t.requires_grad for t in self._inputs)
 
     def restored(self, result: Triangulated) -> Triangulated:
         """The caller's batch axes, device and precision."""
+        if self._is_asked_for_gradient and self.weights.numel() == 0:
+            result = self._tied(result)
         result = result.map(lambda t: t.reshape(*self.batch_shape, *t.shape[1:]))
         return result.to(self.points_px.device, self.dtype)
+
+    def _tied(self, result: Triangulated) -> Triangulated:
+        """The result of no observations: its gradient is zero, but it has one, so that a training step goes on."""
+        nothing = torch.stack([t.sum() for t in self._inputs]).sum() * 0
+        return result.map(lambda t: t + nothing if t.is_floating_point() else t)
 
 
 def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Task:
@@ -80,7 +94,8 @@ def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Tas
     weights = weights.to(points_px.device, double).reshape(size, views, joints)
     if not bool(sound.all()):
         weights = torch.where(sound[..., None], weights, 0.0)
-    points_px, dtype = points_px.to(double).reshape(size, views, joints, 2), points_px.dtype
+    dtype = points_px.dtype if points_px.is_floating_point() else double
+    points_px = points_px.to(double).reshape(size, views, joints, 2)
     return Task(points_px, weights, cameras, torch.Size(batch), dtype)
 
 
@@ -104,7 +119,7 @@ def _without_broken(cameras: Cameras) -> tuple[Cameras, Tensor]:
 
 def _flat_rigs(t: Tensor, batch: list[int], views: int, cameras: Cameras) -> Tensor:
     inner = t.shape[len(cameras.batch_shape) :]
-    return t.expand(*batch, views, *inner).reshape(-1, views, *inner)
+    return t.expand(*batch, views, *inner).reshape(prod(batch), views, *inner)
 
 
 def run(
@@ -140,7 +155,7 @@ def camera_arrays(cameras: Cameras) -> CameraArrays:
     distortion = cameras.distortion
     factor = torch.full_like(distortion[..., :1], TANGENTIAL_FACTOR[cameras.distortion_model])
     has_lens = cameras.has_distortion
-    turning = turning_radius_squared(distortion)[..., None] if has_lens else factor
+    trusted = trusted_radius_squared(distortion)[..., None] if has_lens else factor
     centre_mm = _array(cameras.position_mm)
     return CameraArrays(
         P=_array(cameras.pixel_from_world),
@@ -148,7 +163,7 @@ def camera_arrays(cameras: Cameras) -> CameraArrays:
         K_inverse=_array(inverse_2x2(cameras.K[..., :2, :2])),
         R=_array(cameras.R),
         t_mm=_array(cameras.t_mm),
-        lens=_array(torch.cat([distortion, turning, factor], dim=-1)),
+        lens=_array(torch.cat([distortion, trusted, factor], dim=-1)),
         centre_mm=centre_mm,
         spread=farthest_point_order(centre_mm),
         has_lens=has_lens,

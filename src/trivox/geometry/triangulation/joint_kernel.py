@@ -12,7 +12,7 @@ from trivox.geometry.triangulation.arrays import clear, copy, count
 from trivox.geometry.triangulation.camera_kernel import project, undistorted_pixel
 from trivox.geometry.triangulation.compiled import compiled, inlined
 from trivox.geometry.triangulation.limits import LARGEST_PX, LARGEST_WEIGHT, SMALLEST_WEIGHT
-from trivox.geometry.triangulation.linear_kernel import has_parallax, least_squares_point, sum_system
+from trivox.geometry.triangulation.linear_kernel import least_squares_point, rays_meet, sum_system
 from trivox.geometry.triangulation.refine_kernel import refine_point
 from trivox.geometry.triangulation.search_kernel import search_pairs
 
@@ -118,5 +118,5 @@ def triangulate_joints(points_px, weights, cameras, start, end, search, refine, 
                 fine, x, y, z = smallest_eigenvector(s.system)
         if fine and refine:
             x, y, z = refine_point(x, y, z, cameras, c, huber_px, s)
-        if fine and has_parallax(x, y, z, s.used, cameras.centre_mm[c]):
+        if fine and rays_meet(x, y, z, cameras, c, s.used):
             _measure(x, y, z, cameras, b, c, j, s, out)

@@ -1,6 +1,6 @@
 """The lens of `distortion.py` for one point at a time, as machine code: forward with slope, and its inverse.
 
-`lens` is one row of `CameraArrays.lens`: k1, k2, p1, p2, k3, squared turning radius, tangential factor.
+`lens` is one row of `CameraArrays.lens`: k1, k2, p1, p2, k3, squared trusted radius, tangential factor.
 """
 
 from __future__ import annotations

@@ -9,7 +9,5 @@ SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-12, 1e12
 PARALLAX_SIN2 = 1e-8
 # No point lies nearer to a camera's centre than this. Two lenses at one place "meet" at their common centre.
 NEAREST_MM = 1.0
-# Depths are kept this far from zero, where projection has no value.
-SMALLEST_DEPTH_MM = 1e-3
 # All pairs of so many views at most (120 pairs); the consensus is still counted over all views.
 MAX_SEARCH_VIEWS = 16

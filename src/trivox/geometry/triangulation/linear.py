@@ -9,10 +9,10 @@ value stands alone.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
-from trivox.geometry.cameras import Cameras
+from trivox.geometry.cameras import SMALLEST_DEPTH_MM, Cameras
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import engine
 from trivox.geometry.triangulation.algebra_kernel import PIVOT_FLOOR
@@ -25,7 +25,7 @@ _STEPS = 100
 
 
 def triangulate(
-    points_px: Float[Tensor, "*b V J 2"],
+    points_px: Real[Tensor, "*b V J 2"],
     cameras: Cameras,
     weights: Float[Tensor, "*b V J"] | None = None,
     *,
@@ -35,7 +35,8 @@ def triangulate(
     """Joints in mm from pixels of the (distorted) pictures, corner origin, with cameras `(V,)` or `(*b, V)`.
 
     A weight of zero, or a number that is not finite, takes a view out; fewer than two views, or rays that do
-    not meet in one point, give an invalid joint. `refine` gives the least robust reprojection error instead.
+    not meet in one point in front of all their cameras, give an invalid joint. `refine` gives the least robust
+    reprojection error instead. Pixels in whole numbers give results in float64.
 
     The published linear answer depends a little on where the world's origin is, and with pixels of noise it
     fails for a point within centimetres of it; the refined one does not.
@@ -56,7 +57,7 @@ def solved(task: Task, seen: Bool[Tensor, "B V J"], used: Bool[Tensor, "B V J"])
     rows = equations(task, used)
     points_mm, solvable = null_points(rows)
     enough = used.sum(1) >= 2
-    valid = enough & solvable & has_parallax(points_mm.detach(), task.cameras.position_mm.detach(), used)
+    valid = enough & solvable & rays_meet(points_mm.detach(), task.cameras.map(Tensor.detach), used)
     return measured(points_mm, valid, task, seen, used)
 
 
@@ -144,15 +145,15 @@ def _solve_positive(m: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where((pivot > 0)[..., None], solution, 0.0), pivot
 
 
-def has_parallax(
-    points_mm: Float[Tensor, "B J 3"], centre_mm: Float[Tensor, "C V 3"], used: Bool[Tensor, "B V J"]
-) -> Bool[Tensor, "B J"]:
-    """Whether the used rays meet at an angle: sin^2 summed over all pairs of rays, as in joint_kernel.py."""
-    rays = points_mm[:, None] - centre_mm[:, :, None]
+def rays_meet(points_mm: Float[Tensor, "B J 3"], cameras: Cameras, used: Bool[Tensor, "B V J"]) -> Bool[Tensor, "B J"]:
+    """Whether the used rays meet in front of their cameras and at an angle, as in linear_kernel.py."""
+    rays = points_mm[:, None] - cameras.position_mm[:, :, None]
+    depth = (rays @ cameras.R[:, :, 2, :, None])[..., 0]
+    in_front = ((depth > SMALLEST_DEPTH_MM) | ~used).all(1)
     length2 = (rays * rays).sum(-1)
     apart = ((length2 > NEAREST_MM**2) | ~used).all(1)
     rays = rays * torch.where(used, length2.clamp_min(NEAREST_MM**2).rsqrt(), 0.0)[..., None]
     total = torch.einsum("bvji,bvjk->bjik", rays, rays)
     trace = total.diagonal(dim1=-2, dim2=-1).sum(-1)
     minors = (trace * trace - (total * total).sum((-2, -1))) / 2
-    return apart & (minors > PARALLAX_SIN2)
+    return in_front & apart & (minors > PARALLAX_SIN2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trivox.geometry.cameras import SMALLEST_DEPTH_MM
 from trivox.geometry.triangulation.algebra_kernel import PIVOT_FLOOR, solve_positive
 from trivox.geometry.triangulation.arrays import clear
 from trivox.geometry.triangulation.compiled import inlined
@@ -31,12 +32,18 @@ def least_squares_point(m):
 
 
 @inlined
-def has_parallax(x, y, z, used, centre_mm):
-    """Whether the used rays meet at an angle: the 2x2 minors of sum d d^T add up sin^2 over all pairs."""
+def rays_meet(x, y, z, cameras, c, used):
+    """Whether the used rays meet in front of their cameras and at an angle.
+
+    The 2x2 minors of sum d d^T add up sin^2 over all pairs. Lines also meet behind cameras, where nothing is seen.
+    """
     xx = xy = xz = yy = yz = zz = 0.0
     for v in range(len(used)):
         if used[v]:
-            dx, dy, dz = x - centre_mm[v, 0], y - centre_mm[v, 1], z - centre_mm[v, 2]
+            R, centre_mm = cameras.R[c, v], cameras.centre_mm[c, v]
+            dx, dy, dz = x - centre_mm[0], y - centre_mm[1], z - centre_mm[2]
+            if not R[2, 0] * dx + R[2, 1] * dy + R[2, 2] * dz > SMALLEST_DEPTH_MM:
+                return False
             length2 = dx * dx + dy * dy + dz * dz
             if not length2 > NEAREST_MM * NEAREST_MM:
                 return False

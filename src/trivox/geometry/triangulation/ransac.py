@@ -14,7 +14,7 @@ views.
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from trivox.geometry.cameras import Cameras
@@ -26,7 +26,7 @@ from trivox.geometry.triangulation.residuals import usable_views
 
 
 def triangulate_ransac(
-    points_px: Float[Tensor, "*b V J 2"],
+    points_px: Real[Tensor, "*b V J 2"],
     cameras: Cameras,
     weights: Float[Tensor, "*b V J"] | None = None,
     *,

@@ -9,7 +9,7 @@ minimum with respect to observations, weights and cameras (implicit function the
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from trivox.errors import InputError
@@ -25,7 +25,7 @@ HUBER_PX = 2.0
 
 def refine(
     triangulated: Triangulated,
-    points_px: Float[Tensor, "*b V J 2"],
+    points_px: Real[Tensor, "*b V J 2"],
     cameras: Cameras,
     weights: Float[Tensor, "*b V J"] | None = None,
     *,
@@ -33,14 +33,28 @@ def refine(
 ) -> Triangulated:
     """Move valid points to the least robust reprojection error over their inliers; the cost never grows.
 
-    Arguments as for `triangulate`. Raises InputError where the shapes do not fit together.
+    Arguments as for `triangulate`; a point that lies behind one of its cameras becomes invalid.
+    Raises InputError where the shapes do not fit together.
     """
     checked_positive("huber_px", huber_px)
     task = engine.prepared(points_px, cameras, weights)
+    _check_shapes(triangulated, points_px.shape)
     axes = len(task.batch_shape)
     start = triangulated.map(lambda t: t.reshape(len(task.weights), *t.shape[axes:]))
     found = engine.run(task, refine=True, start=start, huber_px=huber_px)
     return task.restored(found if task.in_kernel else refined(found, task, huber_px))
+
+
+def _check_shapes(triangulated: Triangulated, shape: torch.Size) -> None:
+    *batch, views, joints, _ = shape
+    expected = {"points_mm": (*batch, joints, 3), "valid": (*batch, joints), "inliers": (*batch, views, joints)}
+    for name, wanted in expected.items():
+        given = tuple(getattr(triangulated, name).shape)
+        if given != wanted:
+            raise InputError(
+                f"the triangulated {name} have shape {given}, expected {wanted} for points_px of shape "
+                f"{tuple(shape)}; give the result of triangulating these points_px"
+            )
 
 
 def refined(found: Triangulated, task: Task, huber_px: float) -> Triangulated:

@@ -9,16 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trivox.geometry.cameras import Cameras
+from trivox.geometry.cameras import SMALLEST_DEPTH_MM, Cameras
 from trivox.geometry.distortion import distort, distortion_jacobian
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation.engine import Task
-from trivox.geometry.triangulation.limits import (
-    LARGEST_PX,
-    LARGEST_WEIGHT,
-    SMALLEST_DEPTH_MM,
-    SMALLEST_WEIGHT,
-)
+from trivox.geometry.triangulation.limits import LARGEST_PX, LARGEST_WEIGHT, SMALLEST_WEIGHT
 
 
 def usable_views(task: Task) -> Bool[Tensor, "B V J"]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from trivox.geometry.cameras import SMALLEST_DEPTH_MM
 from trivox.geometry.triangulation.arrays import clear, copy
 from trivox.geometry.triangulation.camera_kernel import pixel_and_depth
 from trivox.geometry.triangulation.compiled import inlined
-from trivox.geometry.triangulation.limits import MAX_SEARCH_VIEWS, SMALLEST_DEPTH_MM
+from trivox.geometry.triangulation.limits import MAX_SEARCH_VIEWS
 from trivox.geometry.triangulation.linear_kernel import least_squares_point
 
 
