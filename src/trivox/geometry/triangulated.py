@@ -15,13 +15,19 @@ class Triangulated(TensorDataclass):
     """3D joints and how far to trust them. An invalid joint has `valid` false, zeros everywhere else; never NaN.
 
     points_mm         world coordinates.
-    valid             at least two usable views whose rays meet in one finite point.
+    valid             at least two usable views whose rays meet in one finite point in front of them.
     confidence        mean weight of the views used, 0 where invalid.
     inliers           the views that made the point.
     reprojection_px   distance from each observation to the projection of its point, in pixels of the given
                       (distorted) pictures; 0 where the view was not usable or the joint is invalid.
     covariance_mm2    of the point, if a view of weight w observes it with a noise of 1/w pixel (standard
-                      deviation, each axis); multiply by the variance of your detector.
+                      deviation, each axis); multiply by the variance of your detector. Of a volumetric
+                      model: the spread of the joint's volume itself.
+
+    Networks also tell what they saw:
+    heatmaps          as the joints were read from them.
+    volumes           likewise, for a volumetric model.
+    view_weights      of each view, per joint (algebraic) or per channel of the volume (volumetric).
     """
 
     points_mm: Float[Tensor, "*b J 3"]
@@ -30,3 +36,6 @@ class Triangulated(TensorDataclass):
     inliers: Bool[Tensor, "*b V J"]
     reprojection_px: Float[Tensor, "*b V J"]
     covariance_mm2: Float[Tensor, "*b J 3 3"]
+    heatmaps: Float[Tensor, "*b V J h w"] | None = None
+    volumes: Float[Tensor, "*b J X Y Z"] | None = None
+    view_weights: Float[Tensor, "*b V C"] | None = None

@@ -1,4 +1,6 @@
-"""Weights from files: safetensors, checked against a recorded SHA-256, loaded strictly by name and shape.
+"""Weights from and to files: safetensors, checked against a recorded SHA-256, loaded strictly by name and shape.
+
+Checkpoints that torch has pickled are read, to be imported, by its unpickler for tensors only: it executes nothing.
 
 The networks that come with the package lie in `bundled/` in half precision, which is exact: they were
 published so.
@@ -7,6 +9,15 @@ published so.
 from __future__ import annotations
 
 import hashlib
+import io
+import json
+import os
+import pickle
+import struct
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -22,6 +33,21 @@ SHA256 = {
     "movenet_thunder": "398a18c2d47cf36a6b3f5282ed5db8481506c169943c4178678e358b6325e0e5",
     "movenet_multipose": "837474d53b9eb8637d9099763230a26de1bb083598b7d1ff5d79c5214dc69d51",
 }
+# What torch's unpickler makes of bytes that are no checkpoint. Its own refusals are RuntimeError and UnpicklingError.
+_NOT_A_CHECKPOINT = (
+    *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError),
+    *(AssertionError, ArithmeticError, ImportError, MemoryError, struct.error),
+)
+# So many tensors of a kind are named in a message.
+_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a safetensors file holds: tensors by name, and texts by name."""
+
+    tensors: dict[str, Tensor]
+    texts: dict[str, str]
 
 
 def load_bundled(network: nn.Module, name: str) -> None:
@@ -35,25 +61,45 @@ def load_weights(network: nn.Module, path: Path, sha256: str | None = None) -> N
     Raises `InputError` where the file is missing or damaged, has another checksum than `sha256`, or belongs
     to another network.
     """
-    tensors = read_safetensors(path, sha256)
-    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        raise InputError(
-            f"{path}: {len(wrong)} tensors ({wrong[0]} first) are missing, unknown or of another shape than"
-            f" {type(network).__name__} needs; give weights that were saved from this network"
-        )
+    fill(network, read_safetensors(path, sha256).tensors, path)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill `network` strictly. Raises `InputError` listing what is missing, unknown or of another shape."""
+    check_tensors(tensors, network.state_dict(), path, type(network).__name__)
     network.load_state_dict(tensors)
 
 
-def read_safetensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name; `InputError` where it is missing, damaged or another one."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot read the weights {path}: {reason}; check the path or install trivox again") from error
+def check_tensors(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor], path: Path, network: str) -> None:
+    """Raise `InputError` with the list, where names and shapes are not exactly those `needed`."""
+    missing = sorted(needed.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - needed.keys())
+    reshaped = [
+        f"{name} is {_shape(tensors[name])}, not {_shape(needed[name])}"
+        for name in sorted(needed.keys() & tensors.keys())
+        if tensors[name].shape != needed[name].shape
+    ]
+    kinds = (("missing", missing), ("unknown", unknown), ("of another shape", reshaped))
+    wrong = [f"{len(names)} {kind} ({_listed(names)})" for kind, names in kinds if names]
+    if wrong:
+        raise InputError(
+            f"{path}: the tensors are not those that {network} needs: {', '.join(wrong)}; "
+            "give weights that were saved from this network"
+        )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a single number"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def read_safetensors(path: Path, sha256: str | None = None) -> Stored:
+    """What a safetensors file holds; `InputError` where it is missing, damaged or another one."""
+    content = _content(path)
     digest = hashlib.sha256(content).hexdigest()
     if sha256 is not None and digest != sha256:
         raise InputError(
@@ -64,7 +110,75 @@ def read_safetensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]
         tensors = safetensors.torch.load(content)
     except SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file ({error}); give one, or fetch it again") from error
+    _check_finite(tensors, path)
+    # A header of JSON behind its length; it was sound, or the tensors would not have come.
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return Stored(tensors, header.get("__metadata__", {}))
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """Write the file whole or not at all; `InputError` where that cannot be done."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(plain, temporary, dict(texts))
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot write {path}: {reason}; free the space or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint that torch has pickled, without the `module.` of parallel training before names.
+
+    They lie in a dict, which may stand under "state_dict" in another one. Nothing in the file is executed: what is
+    more than tensors, lists, dicts, texts and numbers is refused. Raises `InputError` where the file is missing or
+    something else, and for numbers that are not finite.
+    """
+    stored = io.BytesIO(_content(path))
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(stored, map_location="cpu", weights_only=True)
+    except _NOT_A_CHECKPOINT as error:
+        raise InputError(
+            f"{path} is damaged, or holds more than tensors, and nothing in it was run; "
+            "give a .pth file of a state dict alone"
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path} holds no state dict but {type(content).__name__}; give a checkpoint of a network")
+    strange = [str(name) for name, value in content.items() if not (isinstance(name, str) and _is_plain(value))]
+    if strange:
+        raise InputError(
+            f"{path} holds other things than tensors ({_listed(strange)}); give a .pth file of a state dict alone"
+        )
+    tensors = {name.removeprefix("module."): value for name, value in content.items()}
+    if len(tensors) < len(content):
+        raise InputError(f"{path} holds tensors twice, with and without 'module.' before the name; save it again")
+    _check_finite(tensors, path)
+    return tensors
+
+
+def _is_plain(value: object) -> bool:
+    if not isinstance(value, Tensor) or value.is_meta or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.is_floating_point() or value.dtype == torch.int64
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot read the weights {path}: {reason}; check the path or install trivox again") from error
+
+
+def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     not_finite = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if not_finite:
         raise InputError(f"{path}: {not_finite[0]} holds NaN or infinity; fetch the weights again")
-    return tensors

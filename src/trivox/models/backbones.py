@@ -1,0 +1,138 @@
+"""Backbones: what looks at single pictures and says where joints may be, for every method of triangulation.
+
+A backbone is a module that takes RGB pictures in 0..1 and returns a `BackboneOutput`. It normalises by itself,
+and has the attributes `stride` (picture pixels per cell of its maps), `joints` and `feature_channels`.
+`PoseResNet` lives in a file of its own; here is MoveNet seen as one: small, quick and already trained.
+
+Heads for confidences are those of Iskakov et al., "Learnable Triangulation of Human Pose" (ICCV 2019): from
+the deepest features, one number per picture and joint (algebraic triangulation weighs views by it), or per
+picture and channel of the volumes (volumetric triangulation does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trivox.errors import InputError
+from trivox.geometry.tensors import TensorDataclass
+from trivox.models.movenet import JOINTS, load_movenet
+from trivox.models.movenet_trunk import COARSEST, FEATURES, STRIDE
+from trivox.models.movenet_trunk import Backbone as MobileNet
+
+VOLUME_CHANNELS = 32  # feature channels that go into a volume, each with a confidence of its own
+
+
+@dataclass(frozen=True)
+class BackboneOutput(TensorDataclass):
+    """What a backbone says about pictures.
+
+    heatmaps             raw, before any softmax.
+    features             what the heatmaps are read from.
+    joint_confidences    in 0..1, one per joint; None without that head.
+    feature_confidences  in 0..1, one per channel of a volume; None without that head.
+    """
+
+    heatmaps: Float[Tensor, "*b J h w"]
+    features: Float[Tensor, "*b C h w"]
+    joint_confidences: Float[Tensor, "*b J"] | None = None
+    feature_confidences: Float[Tensor, "*b K"] | None = None
+
+
+class Backbone(Protocol):
+    """What the methods need to know of a backbone, which is an `nn.Module`."""
+
+    stride: int
+    joints: int
+    feature_channels: int
+
+    def __call__(self, images: Float[Tensor, "n 3 H W"]) -> BackboneOutput:
+        """Output for RGB pictures in 0..1."""
+        ...
+
+
+class ConfidenceHead(nn.Module):
+    """From the deepest features (stride 32) to `outputs` numbers in 0..1 per picture."""
+
+    SMALLEST = 4  # it halves its input twice
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 512, 3, padding=1),
+            nn.BatchNorm2d(512),
+            nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(512, 256, 3, padding=1),
+            nn.BatchNorm2d(256),
+            nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Sequential(
+            nn.Linear(256, 512),
+            nn.ReLU(inplace=True),
+            nn.Linear(512, 256),
+            nn.ReLU(inplace=True),
+            nn.Linear(256, outputs),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, deepest: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K"]:
+        """Confidences; `InputError` where the pictures were too small to be halved that often."""
+        h, w = deepest.shape[-2:]
+        if min(h, w) < self.SMALLEST:
+            raise InputError(
+                f"the pictures are too small for confidences: {h}x{w} cells remain of them, {self.SMALLEST}x"
+                f"{self.SMALLEST} are needed; give pictures of at least 128x128 pixels, or a model without confidences"
+            )
+        means = self.features(deepest).mean(dim=(-2, -1))
+        return self.head(means.to(self.head[0].weight.dtype))  # features may come in half precision, see `folded`
+
+
+class MoveNetBackbone(nn.Module):
+    """MoveNet with its published weights: 17 COCO joints, 24-channel features, optional (untrained) confidences.
+
+    Pictures need sides that are multiples of 32; the networks were made for 192x192 ("lightning") and 256x256
+    ("thunder").
+    """
+
+    stride = STRIDE
+    joints = JOINTS
+    feature_channels = FEATURES
+
+    def __init__(
+        self,
+        name: Literal["lightning", "thunder"] = "thunder",
+        *,
+        joint_confidences: bool = False,
+        feature_confidences: bool = False,
+    ) -> None:
+        super().__init__()
+        movenet = load_movenet(name)
+        self.trunk, self.heatmaps = movenet.trunk, movenet.heatmaps
+        deepest = MobileNet.OUTPUT_CHANNELS
+        self.alg_confidences = ConfidenceHead(deepest, JOINTS) if joint_confidences else None
+        self.vol_confidences = ConfidenceHead(deepest, VOLUME_CHANNELS) if feature_confidences else None
+        self.train()  # as every new module; the published network came ready to evaluate
+
+    def forward(self, images: Float[Tensor, "n 3 H W"]) -> BackboneOutput:
+        """Output for RGB pictures in 0..1; `InputError` where a side is not a multiple of 32."""
+        h, w = images.shape[-2:]
+        if h % COARSEST or w % COARSEST:
+            raise InputError(
+                f"pictures of {w}x{h} pixels cannot go through MoveNet, whose sides are multiples of {COARSEST};"
+                " resize or crop them"
+            )
+        scaled = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
+        levels = self.trunk.backbone(scaled)
+        features = self.trunk.pyramid(levels)
+        return BackboneOutput(
+            self.heatmaps(features),
+            features,
+            self.alg_confidences(levels[-1]) if self.alg_confidences is not None else None,
+            self.vol_confidences(levels[-1]) if self.vol_confidences is not None else None,
+        )

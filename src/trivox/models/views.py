@@ -1,0 +1,80 @@
+"""From pictures of several views to what the backbone says about each: shared by the three methods.
+
+A view that the mask takes out is not even looked at: whatever stands in its picture has no influence, on the
+statistics of batch norm neither.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.errors import InputError
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import Skeleton
+from trivox.models.backbones import Backbone, BackboneOutput
+
+
+@runtime_checkable
+class AnyBackbone(Backbone, Protocol):
+    """Whatever has the attributes of a backbone; unlike its base, it can be asked for while the program runs."""
+
+
+def check_joints(found: int, skeleton: Skeleton, what: str) -> None:
+    """Refuse a network that was made for another number of joints."""
+    if found != len(skeleton):
+        raise InputError(
+            f"{what} has {found} joints, the skeleton {skeleton.name} has {len(skeleton)}; "
+            "give the skeleton that it was made for"
+        )
+
+
+def checked_mask(images: Tensor, cameras: Cameras, view_mask: Tensor | None) -> Bool[Tensor, "B V"]:
+    """Which views are there. Raises `InputError` where the shapes do not fit, or nothing is there."""
+    if images.ndim != 5 or images.shape[2] != 3 or not images.is_floating_point() or images.numel() == 0:
+        raise InputError(
+            f"images have shape {tuple(images.shape)} and type {images.dtype}, expected (B, V, 3, height, width), RGB "
+            "as floats in 0..1; stack the views of each sample so"
+        )
+    batch = images.shape[:2]
+    if cameras.batch_shape != batch:
+        raise InputError(
+            f"images have shape {tuple(images.shape)}, the cameras have batch shape {tuple(cameras.batch_shape)}: "
+            f"expected {tuple(batch)}, one camera per picture; stack or expand the cameras"
+        )
+    if view_mask is None:
+        return torch.ones(batch, dtype=torch.bool, device=images.device)
+    if view_mask.shape != batch or view_mask.dtype != torch.bool:
+        raise InputError(
+            f"view_mask has shape {tuple(view_mask.shape)} and type {view_mask.dtype}, expected {tuple(batch)} and "
+            "torch.bool, true where a view is there; give it that shape"
+        )
+    empty = (~view_mask.any(1)).nonzero()[:, 0].tolist()
+    if empty:
+        raise InputError(
+            f"view_mask leaves no view of sample {empty[0]}; leave such samples out, at least one view must be there"
+        )
+    return view_mask
+
+
+def look(backbone: AnyBackbone, images: Float[Tensor, "B V 3 H W"], view_mask: Bool[Tensor, "B V"]) -> BackboneOutput:
+    """What the backbone says about each view, with batch axes (B, V), float32 at least; zeros where masked out."""
+    seen = backbone(images.flatten(0, 1) if bool(view_mask.all()) else images[view_mask])
+    seen = seen.map(lambda t: t.to(torch.promote_types(t.dtype, torch.float32)))
+    return seen.map(lambda t: _in_place(t, view_mask))
+
+
+def _in_place(found: Tensor, view_mask: Tensor) -> Tensor:
+    """(n, ...) of the views that are there as (B, V, ...), zeros elsewhere."""
+    if len(found) == view_mask.numel():
+        return found.unflatten(0, view_mask.shape)
+    everywhere = found.new_zeros(*view_mask.shape, *found.shape[1:])
+    return everywhere.masked_scatter(view_mask.view(*view_mask.shape, *[1] * (found.ndim - 1)), found)
+
+
+def size_of(pictures: Tensor) -> tuple[int, int]:
+    """(height, width) of pictures or maps."""
+    return pictures.shape[-2], pictures.shape[-1]

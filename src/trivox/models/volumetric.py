@@ -1,0 +1,206 @@
+"""Volumetric triangulation, learned end to end (Iskakov et al., ICCV 2019, section 3.2).
+
+The features of all views are brought into one cube of voxels around the person; a network over voxels makes one
+volume per joint; the joint is the mean voxel. It needs to know where the person is: the cube's centre.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from trivox.errors import InputError
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import Skeleton, root_points
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax_3d, unproject
+from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
+from trivox.models.profile import TRIVOX, Profile
+from trivox.models.ransac import peak_points, triangulate_peaks
+from trivox.models.v2v import V2V
+from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of
+
+
+class Volumetric(nn.Module):
+    """The joints of `skeleton` from the features of `backbone`, in `cube`, by `v2v` (32 channels in, J out).
+
+    `aggregation` joins the views in a voxel (geometry/volumes/unprojection.py); "conf" and "conf_norm" need a
+    backbone with feature confidences. `image_hw` is the size of pictures that the model was trained with; it
+    takes others, and any number of views from one up.
+    """
+
+    def __init__(
+        self,
+        backbone: AnyBackbone,
+        v2v: V2V,
+        skeleton: Skeleton,
+        cube: Cube,
+        aggregation: Aggregation = "softmax",
+        *,
+        volume_softmax: bool = True,
+        volume_multiplier: float = 1.0,
+        profile: Profile = TRIVOX,
+        image_hw: tuple[int, int] = (384, 384),
+    ) -> None:
+        super().__init__()
+        check_joints(backbone.joints, skeleton, "the backbone")
+        check_joints(v2v.output_layer.out_channels, skeleton, "the volume network")
+        _check_size(cube, v2v.depth)
+        # The names of the published checkpoints.
+        self.backbone: AnyBackbone = backbone
+        self.process_features = nn.Sequential(nn.Conv2d(backbone.feature_channels, VOLUME_CHANNELS, 1))
+        self.volume_net = v2v
+        self.skeleton, self.profile, self.image_hw = skeleton, profile, image_hw
+        self.cube: Cube = cube
+        self.aggregation: Aggregation = aggregation
+        self.volume_softmax, self.volume_multiplier = volume_softmax, volume_multiplier
+
+    def forward(
+        self,
+        images: Tensor,
+        cameras: Cameras,
+        view_mask: Tensor | None = None,
+        *,
+        centre_mm: Tensor | None = None,
+        angle_rad: Tensor | None = None,
+    ) -> Triangulated:
+        """Joints from RGB pictures (B, V, 3, h, w) in 0..1 and the cameras (B, V) of exactly these pictures.
+
+        `view_mask` (B, V) is true where a view is there. `centre_mm` (B, 3) is where the person is; without it
+        the peaks of the same heatmaps are triangulated (`own_centre_mm`), which needs two views; a sample where
+        that fails has no valid joint. `angle_rad` (B,) turns the cubes about the vertical, for training.
+
+        `confidence` is the share of the heaviest voxel, `inliers` the views that were there, `reprojection_px`
+        the distance to the peaks of the heatmaps, `covariance_mm2` the spread of the volume: these carry no
+        gradient. `view_weights` (B, V, 32) are the confidences that weighed the features. Raises `InputError`
+        where the shapes do not fit, a sample has no view, or there is no centre.
+        """
+        mask = checked_mask(images, cameras, view_mask)
+        if centre_mm is not None:
+            _check_centre(centre_mm, len(mask))
+        elif int(mask.sum(1).min()) < 2:
+            raise InputError(
+                f"sample {int(mask.sum(1).argmin())} has a single view, from which no centre follows; give centre_mm"
+            )
+        views, image_hw = look(self.backbone, images, mask), size_of(images)
+        seen_cameras = self.profile.seen(cameras)
+        located = torch.ones_like(mask[:, 0])
+        if centre_mm is None:
+            centre_mm, located = self.own_centre_mm(views.heatmaps, image_hw, cameras, mask)
+        grid_mm = self.cube.voxel_centres(centre_mm.to(views.features), angle_rad)
+        volume = self._volume(views, image_hw, seen_cameras, grid_mm, mask)
+        found = soft_argmax_3d(self.volume_net(volume), grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
+        return self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
+
+    @torch.no_grad()
+    def own_centre_mm(
+        self,
+        heatmaps: Float[Tensor, "B V J h w"],
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+    ) -> tuple[Float[Tensor, "B 3"], Bool[Tensor, "B"]]:
+        """Where the peaks of the heatmaps put the skeleton's root, or else the middle of its joints; and success."""
+        stride = self.backbone.stride
+        found = triangulate_peaks(heatmaps, image_hw, stride, cameras, view_mask, self.profile, refine=False)
+        root = root_points(found.points_mm, found.valid, self.skeleton)
+        middle = found.points_mm.sum(1) / found.valid.sum(1, keepdim=True).clamp_min(1)
+        return torch.where(root.valid, root.points[:, 0], middle), found.valid.any(1)
+
+    def _volume(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        grid_mm: Float[Tensor, "B X Y Z 3"],
+        view_mask: Bool[Tensor, "B V"],
+    ) -> Float[Tensor, "B C X Y Z"]:
+        """The features of all views, in the cubes."""
+        maps = self.process_features(views.features.flatten(0, 1)).to(views.features.dtype)
+        factors = self.profile.map_factors(cameras.K, image_hw, size_of(maps), self.backbone.stride)
+        return unproject(
+            maps.unflatten(0, view_mask.shape),
+            cameras.scaled(factors),
+            grid_mm,
+            self.aggregation,
+            confidences=views.feature_confidences,
+            view_mask=view_mask,
+            sampling=self.profile.sampling,
+        )
+
+    def _described(
+        self,
+        found: VolumePoints,
+        grid_mm: Float[Tensor, "B X Y Z 3"],
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+        located: Bool[Tensor, "B"],
+    ) -> Triangulated:
+        """Everything else about points found."""
+        valid = located[:, None].expand(found.points_mm.shape[:-1])
+        points_mm = torch.where(valid[..., None], found.points_mm, 0.0)
+        used = view_mask[..., None] & valid[:, None]
+        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        with torch.no_grad():
+            share, covariance_mm2 = _spread(found.volumes, grid_mm)
+            missed_px = _missed_px(points_mm, peaks_px, cameras)
+        return Triangulated(
+            points_mm,
+            valid,
+            torch.where(valid, share, 0.0),
+            used,
+            torch.where(used, missed_px, 0.0),
+            torch.where(valid[..., None, None], covariance_mm2, 0.0),
+            heatmaps=views.heatmaps,
+            volumes=found.volumes,
+            view_weights=self._view_weights(views, view_mask),
+        )
+
+    def _view_weights(self, views: BackboneOutput, view_mask: Bool[Tensor, "B V"]) -> Float[Tensor, "B V C"] | None:
+        if not self.aggregation.startswith("conf") or views.feature_confidences is None:
+            return None
+        weights = torch.where(view_mask[..., None], views.feature_confidences, 0.0)
+        if self.aggregation == "conf":
+            return weights
+        return weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+def _check_size(cube: Cube, depth: int) -> None:
+    if any(side % 2**depth for side in cube.xyz):
+        raise InputError(
+            f"a cube of {'x'.join(map(str, cube.xyz))} voxels cannot be halved {depth} times, as the volume network "
+            f"does; give sides that are multiples of {2**depth}, or a volume network of smaller depth"
+        )
+
+
+def _check_centre(centre_mm: Tensor, batch: int) -> None:
+    if centre_mm.shape != (batch, 3) or not bool(centre_mm.isfinite().all()):
+        raise InputError(
+            f"centre_mm has shape {tuple(centre_mm.shape)}, expected {(batch, 3)}, finite numbers: one place in the "
+            "world per sample; give it so, or leave it out"
+        )
+
+
+def _spread(
+    volumes: Float[Tensor, "B J X Y Z"], grid_mm: Float[Tensor, "B X Y Z 3"]
+) -> tuple[Float[Tensor, "B J"], Float[Tensor, "B J 3 3"]]:
+    """Share of the heaviest voxel, and the covariance of the volume as a distribution."""
+    weights = volumes.flatten(-3)
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+    places = grid_mm.flatten(1, 3).to(weights)
+    places = places - places.mean(1, keepdim=True)  # small numbers keep their digits when squared
+    mean = weights @ places
+    squares = weights @ (places[..., :, None] * places[..., None, :]).flatten(-2)
+    return weights.amax(-1), squares.unflatten(-1, (3, 3)) - mean[..., :, None] * mean[..., None, :]
+
+
+def _missed_px(
+    points_mm: Float[Tensor, "B J 3"], peaks_px: Float[Tensor, "B V J 2"], cameras: Cameras
+) -> Float[Tensor, "B V J"]:
+    """Distance from each peak to the projection of its joint; 0 for a joint behind the camera."""
+    cameras = cameras.to(dtype=points_mm.dtype)
+    distance = (cameras.project(points_mm[:, None]) - peaks_px).norm(dim=-1)
+    return torch.where(cameras.depth_mm(points_mm[:, None]) > 0, distance, 0.0)
