@@ -10,6 +10,8 @@ from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import SKELETONS, Skeleton
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import refine, triangulate, triangulate_ransac
+from trivox.import_weights import import_weights
+from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
 from trivox.triangulate_files import triangulate_files
 
@@ -21,12 +23,15 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "import_weights",
     "load_keypoints",
+    "load_model",
     "load_poses",
     "load_rig",
     "predict",
     "refine",
     "save_keypoints",
+    "save_model",
     "save_poses",
     "save_rig",
     "triangulate",

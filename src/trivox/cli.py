@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -30,6 +30,7 @@ def _unset(metavar: str) -> object:
 
 RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
 Method = Literal["ransac", "linear"]
+Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
 SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
 Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
@@ -172,9 +173,9 @@ class Check(WithRig):
         from trivox.calibration_report import check
 
         findings = check(self.load_rig())
-        for finding in findings:
-            print(finding)
-        if findings:
+        for sentence in (*findings.faults, *findings.remarks):
+            print(sentence)
+        if findings.faults:
             sys.exit(1)
         print(f"{self.rig}: no faults found")
 
@@ -191,6 +192,60 @@ class Calibration:
 
     def run(self) -> None:
         self.command.run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Make a model file of a published checkpoint; what its tensors do not tell has to be stated."""
+
+    action: Annotated[Positional[Literal["import"]], arg(metavar="import")]
+    """What to do."""
+    path: Annotated[Positional[Path], arg(metavar="PATH")]
+    """Checkpoint (.pth) of a backbone, an algebraic or a volumetric model."""
+    out: Annotated[Path, arg(metavar="FILE")]
+    """Model file to write (.safetensors); it carries its own config."""
+    config: Annotated[Path | None, _unset("YAML")] = None
+    """The config that the checkpoint was trained with; the options below go before it."""
+    new_head: Annotated[Literal["algebraic", "volumetric"] | None, _unset("{algebraic,volumetric}")] = None
+    """Put the backbone under a new, untrained head (a backbone alone makes a RANSAC model)."""
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
+    """Joints that the network was trained for."""
+    style: Annotated[Literal["simple", "caffe"] | None, _unset("{simple,caffe}")] = None
+    """Where its bottlenecks take their stride."""
+    image_size: Annotated[tuple[int, int] | None, _unset("HEIGHT WIDTH")] = None
+    """Size of the pictures it was trained with."""
+    refine: Annotated[Literal["on", "off"] | None, _unset("{on,off}")] = None
+    """RANSAC: minimise the reprojection error at the end."""
+    use_confidences: Annotated[Literal["on", "off"] | None, _unset("{on,off}")] = None
+    """Algebraic: weigh views by learned confidences."""
+    heatmap_softmax: Annotated[Literal["on", "off"] | None, _unset("{on,off}")] = None
+    """Algebraic: softmax of heatmaps (on), or their positive part."""
+    heatmap_multiplier: Annotated[float | None, _unset("NUMBER")] = None
+    """Algebraic: factor of heatmaps before that."""
+    aggregation: Annotated[Aggregation | None, _unset(f"{{{','.join(get_args(Aggregation))}}}")] = None
+    """Volumetric: how views are joined in a voxel."""
+    cube_side_mm: Annotated[float | None, _unset("MM")] = None
+    """Volumetric: edge of the cube."""
+    cube_size: Annotated[int | None, _unset("N")] = None
+    """Volumetric: voxels along an edge."""
+    up: Annotated[Literal["x", "-x", "y", "-y", "z", "-z"] | None, _unset("{x,-x,y,-y,z,-z}")] = None
+    """Volumetric: vertical of the world it was trained in."""
+    exchanged: Annotated[Literal["on", "off"] | None, _unset("{on,off}")] = None
+    """Volumetric: voxel axes turned as for CMU Panoptic."""
+    volume_softmax: Annotated[Literal["on", "off"] | None, _unset("{on,off}")] = None
+    """Volumetric: softmax of volumes (on), or their positive part."""
+    volume_multiplier: Annotated[float | None, _unset("NUMBER")] = None
+    """Volumetric: factor of volumes before that."""
+
+    def run(self) -> None:
+        from trivox.import_weights import import_weights
+
+        files = ("action", "path", "out", "config", "new_head")
+        stated = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in files}
+        switches = {"on": True, "off": False}
+        stated = {name: switches.get(value, value) for name, value in stated.items()}
+        import_weights(self.path, self.out, config=self.config, new_head=self.new_head, **stated)
+        print(f"wrote {self.out}")
 
 
 @dataclass(frozen=True)
@@ -216,6 +271,7 @@ Command = OmitSubcommandPrefixes[
         Annotated[Predict, subcommand("predict")]
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Calibration, subcommand("calibration")]
+        | Annotated[Weights, subcommand("weights")]
         | Annotated[Demo, subcommand("demo")]
     ]
 ]
@@ -226,14 +282,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a file name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_guarded(lambda: _parsed(arguments).run()))
+    words = sys.argv[1:] if arguments is None else arguments
+    run = _print_version if list(words) == ["--version"] else lambda: _parsed(words).run()
+    sys.exit(_guarded(run))
 
 
-_DESCRIPTION = "Synchronized, calibrated videos of people in, 3D joints in millimetres out."
+_DESCRIPTION = """\
+Synchronized, calibrated videos of people in, 3D joints in millimetres out.
+`trivox --version` tells which trivox this is."""
 
 
-def _parsed(arguments: Sequence[str] | None) -> Predict | Triangulate | Calibration | Demo:
+def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
+
+
+def _print_version() -> None:
+    from importlib.metadata import version
+
+    print(f"trivox {version('trivox')}")
 
 
 def _guarded(run: Callable[[], None]) -> int:
@@ -271,8 +337,9 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _print_result(out: Path) -> None:
-    from trivox.files.results import load_summary
+    from trivox.files.results import entries_of, load_summary
     from trivox.summary import read_summary, summary_table
 
     print(summary_table(read_summary(load_summary(out), out / "summary.json")))
-    print(f"results in {out}: 3D in poses.npz, .trc, .csv; 2D in keypoints/; rig.toml, summary.json, job.json")
+    poses = [name for name in entries_of(out) if name.startswith("poses")]
+    print(f"results in {out}: 3D in {', '.join(poses)}; 2D in keypoints/; rig.toml, summary.json, job.json")

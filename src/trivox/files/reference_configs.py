@@ -1,0 +1,144 @@
+"""YAML configs of the published system ("Learnable Triangulation of Human Pose", experiments/*.yaml), as far as a
+checkpoint needs one: what its tensors cannot tell.
+
+`model.kind` says which skeleton and which vertical the network was trained for. Side lengths are millimetres, except
+for kind "cmu", where some forks keep Panoptic's centimetres and others convert: there they are not taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trivox.errors import InputError
+from trivox.files.text import read_text
+
+# Skeleton by kind and number of joints.
+_SKELETONS = {
+    ("human36m", 17): "h36m17",
+    ("mpii", 17): "h36m17",
+    ("mpii", 16): "mpii16",
+    ("coco", 17): "coco17",
+    ("cmu", 19): "panoptic19",
+}
+_UP = {"human36m": "z", "mpii": "z", "coco": "y", "cmu": "y"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceConfig:
+    """None where the file says nothing. The names are those of `trivox.models.published.Choices`."""
+
+    skeleton: str | None
+    joints: int | None
+    depth: int | None
+    style: str | None
+    image_size: tuple[int, int] | None
+    refine: bool | None
+    use_confidences: bool | None
+    heatmap_softmax: bool | None
+    heatmap_multiplier: float | None
+    aggregation: str | None
+    cube_side_mm: float | None
+    cube_size: int | None
+    up: str | None
+    exchanged: bool | None
+    volume_softmax: bool | None
+    volume_multiplier: float | None
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A mapping of the file, whose values are asked for by name and type."""
+
+    path: Path
+    name: str
+    values: dict[Any, Any]
+
+    def section(self, name: str) -> _Section:
+        found = self.values.get(name)
+        if not isinstance(found, dict):
+            raise self._error(name, "a section of settings", found)
+        return _Section(self.path, f"{self.name}{name}.", found)
+
+    def text(self, name: str, allowed: tuple[str, ...] | None = None) -> str | None:
+        found = self.values.get(name)
+        if found is not None and (not isinstance(found, str) or (allowed and found not in allowed)):
+            raise self._error(name, f"one of {', '.join(allowed)}" if allowed else "a word", found)
+        return found
+
+    def switch(self, name: str) -> bool | None:
+        found = self.values.get(name)
+        if found is not None and not isinstance(found, bool):
+            raise self._error(name, "true or false", found)
+        return found
+
+    def whole(self, name: str) -> int | None:
+        found = self.values.get(name)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int) or not 0 < found < 2**31):
+            raise self._error(name, "a positive whole number", found)
+        return found
+
+    def number(self, name: str) -> float | None:
+        found = self.values.get(name)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < 1e30:
+            raise self._error(name, "a positive number", found)
+        return float(found)
+
+    def size(self, name: str) -> tuple[int, int] | None:
+        found = self.values.get(name)
+        if found is None:
+            return None
+        if not isinstance(found, list) or len(found) != 2:
+            raise self._error(name, "[height, width]", found)
+        sides = _Section(self.path, f"{self.name}{name}.", {"0": found[0], "1": found[1]})
+        height, width = sides.whole("0"), sides.whole("1")
+        if height is None or width is None:
+            raise self._error(name, "[height, width]", found)
+        return height, width
+
+    def _error(self, name: str, expected: str, found: object) -> InputError:
+        said = "missing" if found is None else f"{str(found)[:40]!r}"
+        return InputError(f"{self.path}: {self.name}{name} is {said}, expected {expected}; correct the config")
+
+
+def read_reference_config(path: Path) -> ReferenceConfig:
+    """What the config says of the model. Raises `InputError` where it is no such file or a setting is impossible."""
+    try:
+        content = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} is not valid YAML ({said}); give the config the checkpoint was trained with"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no settings; give the config the checkpoint was trained with")
+    top = _Section(path, "", content)
+    model = top.section("model")
+    backbone = model.section("backbone")
+    kind = model.text("kind", tuple(_UP))
+    joints = backbone.whole("num_joints")
+    aggregation = model.text("volume_aggregation_method", ("sum", "max", "softmax", "conf", "conf_norm"))
+    exchanged = model.switch("transfer_cmu_to_human36m") or kind == "cmu"
+    return ReferenceConfig(
+        skeleton=_SKELETONS.get((str(kind or top.text("kind")), joints or 0)),
+        joints=joints,
+        depth=backbone.whole("num_layers"),
+        style=backbone.text("style", ("simple", "caffe")),
+        image_size=top.size("image_shape"),
+        refine=model.switch("direct_optimization"),
+        use_confidences=model.switch("use_confidences"),
+        heatmap_softmax=model.switch("heatmap_softmax"),
+        heatmap_multiplier=model.number("heatmap_multiplier"),
+        aggregation=aggregation,
+        cube_side_mm=None if kind == "cmu" else model.number("cuboid_side"),
+        cube_size=model.whole("volume_size"),
+        up=None if kind is None else _UP[kind],
+        exchanged=exchanged if aggregation is not None else None,
+        volume_softmax=model.switch("volume_softmax"),
+        volume_multiplier=model.number("volume_multiplier"),
+    )
