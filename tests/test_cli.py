@@ -499,7 +499,8 @@ def test_a_real_signal_in_a_real_process(run, dots, tmp_path):
     folders = draw(walk(frames, 1), torch.ones(frames, 2, 1, dtype=torch.bool), rig, tmp_path)
     words = ["predict", tmp_path / "rig.toml", *folders, "--fps", "30", "--out"]
     program = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 sys.path[:0] = {[str(TESTS), str(TESTS / "people")]!r}
 from dots import DotNetworks  # pyright: ignore[reportMissingImports]  # tests/people
 from trivox.cli import main

@@ -206,6 +206,7 @@ def test_an_interrupt_ends_the_program(tmp_path: Path) -> None:
     paths = [str(path) for path in clips(tmp_path, 30, 30)]
     program = f"""
 import signal, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 from trivox.files.views import Views
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
