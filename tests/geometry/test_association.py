@@ -105,3 +105,12 @@ def test_no_symbolic_algebra_is_imported() -> None:
         "assert 'sympy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_pair_of_legs_reported_beside_the_whole_person_does_not_come_first():
+    """Every view reports the person, and the person's legs once more, without any noise: both agree perfectly."""
+    points, scores, _, cameras = detections(3, 1, seed=6, noise_px=0.0)
+    points, scores = points.repeat(1, 1, 2, 1, 1), scores.repeat(1, 1, 2, 1)
+    scores[:, :, 0, :11] = 0
+    found = associate(points, scores, cameras, most_people=1)
+    assert found.members[0, 0].tolist() == [1, 1, 1]

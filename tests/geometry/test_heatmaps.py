@@ -1,7 +1,5 @@
 """Cells and pixels, peaks, soft-argmax and targets agree with each other, with loops, with the reference."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -75,10 +73,3 @@ def test_gradients_are_exact() -> None:
     cells = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda m: soft_argmax(m, 3.0), maps)
     assert torch.autograd.gradcheck(lambda c: gaussian_targets(c, (4, 5), 1.3), cells)
-
-
-def test_soft_argmax_matches_the_reference_system(golden: Path) -> None:
-    with np.load(golden / "ops" / "integrate_2d.npz") as cases:
-        for case in ("c0", "c1"):
-            found = soft_argmax(torch.from_numpy(cases[f"{case}.heatmaps"]))
-            np.testing.assert_allclose(found, cases[f"{case}.coords_softmax_true"], atol=1e-4, rtol=0)

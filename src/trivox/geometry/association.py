@@ -23,6 +23,9 @@ from trivox.geometry.triangulation import triangulate
 
 # A joint may miss its projection by this share of the person's size: twice the error of a coarse detector.
 _TOLERANCE = 0.10
+# How much of its agreement a detection loses for joints it does not show: a pair of legs that a detector reports beside
+# the whole person agrees as well, and must not come first.
+_EVIDENCE_SHARE = 0.25
 # Below this agreement a detection is somebody else.
 _LEAST_AGREEMENT = 0.35
 # Fewer joints than this cannot tell two people apart.
@@ -38,8 +41,8 @@ _MOST_HYPOTHESES = 96
 class AssociatedPeople(TensorDataclass):
     """`members[f, p, v]` is the detection in view v that belongs to person p of instant f, or -1 for none.
 
-    People come best supported first; `support` is the sum over views of their agreement, 0 where there is no
-    further person.
+    People come best supported first; `support` is the sum over views of their agreement, each a
+    little less for the joints it does not show; 0 where there is no further person.
     """
 
     members: Int[Tensor, "F P V"]
@@ -104,8 +107,11 @@ def _pair_hypotheses(points_px: Tensor, scores: Tensor, sizes_px: Tensor, camera
     shape = (len(view_pairs), F, D, D, J)
     points_mm = found.points_mm.reshape(*shape, 3).movedim(0, 1)
     errors_px = found.reprojection_px.reshape(len(view_pairs), 2, F, D, D, J).permute(2, 0, 3, 4, 1, 5)
-    weights = weights * found.valid.reshape(shape).movedim(0, 1)
-    agreement = _agreement((errors_px / pair_sizes[..., None]).amax(4), weights)
+    meet = found.valid.reshape(shape).movedim(0, 1)
+    # Joints that both views see, but whose rays do not meet in front of them, speak against the pair.
+    relative_errors = torch.where(meet, (errors_px / pair_sizes[..., None]).amax(4), torch.inf)
+    agreement = _agreement(relative_errors, weights)
+    weights = weights * meet
     plausible = (agreement >= _LEAST_AGREEMENT) & _has_size_of_a_person(points_mm, weights)
 
     flat = torch.where(plausible, agreement, -1.0).flatten(1)
@@ -154,7 +160,8 @@ def _agreement_with_detections(
     own[f, h, hypotheses.views, hypotheses.detections] = True
     others_in_own_view = own.any(-1, keepdim=True) & ~own
     agreement = torch.where(others_in_own_view | (agreement < _LEAST_AGREEMENT), 0.0, agreement)
-    return agreement * hypotheses.plausible[:, :, None, None]
+    evidence = weights.sum(-1) / J
+    return agreement * (1 - _EVIDENCE_SHARE * (1 - evidence)) * hypotheses.plausible[:, :, None, None]
 
 
 def _take_greedily(agreement: Tensor, hypotheses: _Hypotheses, most_people: int) -> AssociatedPeople:
