@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scenes import observed, points_in_room, random_generator, random_weights, ring_with
 from torch import Tensor
@@ -105,6 +105,7 @@ def test_farthest_point_order_spreads() -> None:
     assert [b - a for a, b in zip(first, first[1:], strict=False)] == [8, 8, 8]
 
 
+@example(seed=429, noise_px=25.0, huber_px=32.0)  # needs more than a hundred steps
 @given(seed=st.integers(0, 10_000), noise_px=st.floats(0, 40), huber_px=st.floats(0.3, 50))
 def test_refinement_never_raises_the_cost(seed: int, noise_px: float, huber_px: float) -> None:
     cameras = ring_with(4, seed % 2 == 0)
