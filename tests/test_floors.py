@@ -32,6 +32,7 @@ FLOORS: list[set[str]] = [
         "options",
         "people",
         "predict",
+        "prepare",
         "progress",
         "recording",
     }
