@@ -176,7 +176,8 @@ def _boxes(job: RowsJob, c: int, camera: str, frames: np.ndarray, points_mm: np.
         return box_at(job.table, job.raw.recording.name, camera, frames)
     if job.boxes == "masks":
         return read_mask_boxes(job.raw.masks[camera], frames) if camera in job.raw.masks else np.zeros((len(frames), 4))
-    pixels = job.cameras[c].project(torch.from_numpy(points_mm).double())
+    points = torch.from_numpy(points_mm).double()
+    pixels = job.cameras[c].project(points.flatten(0, 1)).unflatten(0, points.shape[:2])
     low, high = pixels.amin(1), pixels.amax(1)
     margin = 0.1 * (high - low).amax(-1, keepdim=True)
     return torch.cat([(low - margin).floor(), (high + margin).ceil()], -1).long().numpy()

@@ -210,8 +210,9 @@ def boxes_of_joints(
 
     A person with fewer than three joints in the picture is missing there.
     """
-    points = torch.from_numpy(points_mm).double()
-    pixels, in_front = camera.project(points).numpy(), camera.depth_mm(points).numpy() > 0
+    points = torch.from_numpy(points_mm).double().flatten(0, 1)
+    pixels = camera.project(points).numpy().reshape(*valid.shape, 2)
+    in_front = camera.depth_mm(points).numpy().reshape(valid.shape) > 0
     assert camera.image_hw is not None, "the calibration has the size of every picture"
     size = camera.image_hw.flip(-1).numpy()
     seen = valid & in_front

@@ -1,7 +1,7 @@
 """Boxes of labelled people as our own person detector sees them, instead of around their projected joints.
 
-In every view the detections and the labelled people are matched by how much their boxes overlap, the best pair first. A
-person that no detection overlaps by a tenth is missing in that view.
+In every view detections and labelled people are matched by how much their joints' boxes overlap and how certain the
+detection is, the best pair first. A person that no detection overlaps by a tenth is missing in that view.
 """
 
 from __future__ import annotations
@@ -60,10 +60,17 @@ def _instants(labels: Labels) -> Iterator[np.ndarray]:
 def _matched(expected: Int[np.ndarray, "P 4"], found: Joints2D) -> Int[np.ndarray, "P 4"]:
     """The detected box of each person of one view."""
     seen = found.scores >= _LOWEST_SCORE
-    detected = square_boxes(found.points_px, seen & (seen.sum(-1) >= _FEWEST_JOINTS)[:, None], _MARGIN)
-    shared = overlap(torch.from_numpy(expected).double(), detected.double())
+    seen &= (seen.sum(-1) >= _FEWEST_JOINTS)[:, None]
+    low = torch.where(seen[..., None], found.points_px, torch.inf).amin(-2)
+    high = torch.where(seen[..., None], found.points_px, -torch.inf).amax(-2)
+    # Of several detections of one person the more certain counts.
+    certainty = (found.scores * seen).sum(-1) / found.scores.shape[-1]
+    around = torch.where(seen.any(-1)[:, None], torch.cat([low, high], -1), 0.0)
+    shared = overlap(torch.from_numpy(expected).double(), around.double())
+    shared = torch.where(shared >= _LEAST_OVERLAP, shared * certainty, 0.0)
+    detected = square_boxes(found.points_px, seen, _MARGIN)
     result = np.zeros_like(expected)
-    while shared.numel() and float(shared.max()) >= _LEAST_OVERLAP:
+    while shared.numel() and float(shared.max()) > 0:
         person, detection = divmod(int(shared.argmax()), shared.shape[1])
         result[person] = detected[detection].numpy()
         shared[person], shared[:, detection] = 0, 0
