@@ -45,7 +45,7 @@ VIEWS, SIDE, BOX, OUT = 4, 1000, (150, 120, 850, 820), (384, 384)
 BATCH = 4
 # How fast amplitudes fall with frequency. Frames of Human3.6M's videos are smooth: JPEGs of some 70 kB; photographs of
 # this size take about 300 kB.
-FALLS = {"as Human3.6M": 1.65, "as photographs": 1.25}
+FALLS = {"as Human3.6M": 2.3, "as photographs": 1.5}
 QUALITY = 90
 
 

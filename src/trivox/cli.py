@@ -32,7 +32,9 @@ def _unset(metavar: str) -> object:
 RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
 Method = Literal["ransac", "linear"]
 Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
-SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
+SkeletonName = Literal[
+    "coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18", "mmpose_h36m17", "mpi3dhp17"
+]
 Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
 

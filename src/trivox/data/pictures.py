@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trivox.errors import InputError
+from trivox.files.images import IMAGE_SUFFIXES
 
 _FIELD = re.compile(r"\{(recording|subject|action|camera|file)(?::0(\d{1,2}))?\}")
 
@@ -40,7 +41,7 @@ class Recording:
 class Pictures:
     """Picture files below `root`.
 
-    template     path of the pictures as recorded, see above; without `{file}` it names a video, whose frame it is.
+    template     path of the pictures as recorded, see above; with another suffix than a picture's it names a video.
     undistorted  path of the same pictures with the lens undone, or None where nobody made them.
     first_file   number of the file of frame 0.
     """
@@ -57,7 +58,7 @@ class Pictures:
 
     @property
     def are_videos(self) -> bool:
-        return "{file" not in self.template
+        return Path(self.template).suffix.lower() not in IMAGE_SUFFIXES
 
     def path(self, recording: Recording, camera: str, frame: int, undistorted: bool = False) -> Path:
         """The file of one picture: an image, or the video that holds it. Raises `InputError` where names would leave
