@@ -1,18 +1,24 @@
 """How fast do samples come, beside a plain OpenCV loop in the same run?
 
     python benchmarks/loading.py [--samples 96] [--workers 2] [--repeats 5] [--out results.json]
+    python benchmarks/loading.py --reduced PICTURE.jpg [PICTURE.jpg ...]
 
 A sample is 4 JPEGs of 1000 x 1000, of which a box of 700 x 700 is cut out and resized to 384 x 384, as RGB float32 in
 0..1. The plain way does exactly that with OpenCV: imread, a slice, INTER_AREA, cvtColor, division, and torch's own
 collate, in a DataLoader with as many workers, one thread each. Ours gives whole samples with cameras, truth and boxes.
 Both take turns; speeds are medians of the turns after the first batch, ratios medians of the ratios of neighbouring
-turns. Pictures are noise whose spectrum falls as in photographs; the table says how large their files are.
+turns. "CPU" is the processor time of the workers per sample, which other work on the machine hardly changes. Pictures
+are noise whose spectrum falls as in photographs; the table says how large their files are.
+
+The second form tells by how many grey levels crops of JPEGs decoded at a half or a quarter of their size differ from
+the exact area average: the middle 1000, 800 and 770 pixels, to 384 and 192.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import sys
 import tempfile
@@ -34,11 +40,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from rigs import ring  # pyright: ignore[reportMissingImports]
 
+from trivox.data.area import cut_by_area
 from trivox.data.batches import ViewBatches
 from trivox.data.dataset import DatasetOptions, PoseDataset
 from trivox.data.labels import Labels
 from trivox.data.pictures import Pictures, Recording
 from trivox.data.samples import collate
+from trivox.files.images import read_reduced_image
 from trivox.geometry.skeletons import H36M_17
 
 VIEWS, SIDE, BOX, OUT = 4, 1000, (150, 120, 850, 820), (384, 384)
@@ -55,7 +63,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--reduced", type=Path, nargs="+", metavar="PICTURE")
     arguments = parser.parse_args()
+    if arguments.reduced:
+        return show_reduced(arguments.reduced)
     with tempfile.TemporaryDirectory() as folder:
         result = [compare(Path(folder) / name, fall, arguments) for name, fall in FALLS.items()]
     show(result)
@@ -67,24 +78,28 @@ def compare(folder: Path, fall: float, arguments: argparse.Namespace) -> dict[st
     """Samples per second of every way, for pictures of one kind."""
     labels = written_labels(folder, fall, arguments.samples)
     plain = PlainLoop(labels)
-    ways: dict[str, list[float]] = {"plain": [], "area": [], "opencv": [], "reduced": []}
+    ways: dict[str, list[float]] = {"plain": [], "area": [], "opencv": []}
+    spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(arguments.repeats):
         for name, speeds in ways.items():
+            before = children_s()
             loader = (
                 DataLoader(plain, BATCH, num_workers=arguments.workers, worker_init_fn=one_thread)
                 if name == "plain"
                 else our_loader(labels, name, arguments.workers)  # type: ignore[arg-type]
             )
-            speeds.append(samples_per_second(loader, arguments.samples))
+            speeds.append(samples_per_second(loader))
+            spent[name].append((children_s() - before) / arguments.samples * 1000)
     row: dict[str, Any] = {"pictures": folder.name, "kilobytes": round(file_kilobytes(folder))}
     row["workers"] = arguments.workers
     for name, speeds in ways.items():
         row[f"{name}_samples_per_s"] = round(statistics.median(speeds), 1)
+        row[f"{name}_cpu_ms"] = round(statistics.median(spent[name]), 1)
         row[f"{name}_ratio"] = round(statistics.median(a / b for a, b in zip(speeds, ways["plain"], strict=True)), 2)
     return row
 
 
-def our_loader(labels: Labels, pixels: Literal["area", "opencv", "reduced"], workers: int) -> DataLoader[Any]:
+def our_loader(labels: Labels, pixels: Literal["area", "opencv"], workers: int) -> DataLoader[Any]:
     dataset = PoseDataset(labels, DatasetOptions(image_hw=OUT, pixels=pixels))
     batches = ViewBatches(dataset.present, BATCH)
     return DataLoader(
@@ -118,14 +133,22 @@ def one_thread(_: int) -> None:
     cv2.setNumThreads(1)
 
 
-def samples_per_second(loader: Iterable[Any], samples: int) -> float:
+def children_s() -> float:
+    """Processor time of all workers that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def samples_per_second(loader: Iterable[Any]) -> float:
     """Without the start of the workers: counted from the first batch to the last."""
     assert isinstance(loader, Sized)
     batches = iter(loader)
     next(batches)
     start = time.perf_counter()
     count = sum(1 for _ in batches)
-    return count * BATCH / (time.perf_counter() - start)
+    speed = count * BATCH / (time.perf_counter() - start)
+    del batches  # ends the workers
+    return speed
 
 
 def written_labels(folder: Path, fall: float, samples: int) -> Labels:
@@ -172,17 +195,43 @@ def photograph(rng: np.random.Generator, fall: float) -> np.ndarray:
     return np.clip(120 + 50 * (scaled - scaled.mean()) / scaled.std(), 0, 255).astype(np.uint8)
 
 
+def show_reduced(paths: list[Path]) -> None:
+    for side, out, factor in (
+        (770, 384, 2),
+        (800, 384, 2),
+        (1000, 384, 2),
+        (770, 192, 4),
+        (800, 192, 4),
+        (1000, 192, 4),
+    ):
+        means = []
+        for path in paths:
+            whole, reduced = read_reduced_image(path, 1), read_reduced_image(path, factor)
+            (h, w), f = whole.image_hw, reduced.factor
+            left, top = (w - side) // 2, (h - side) // 2
+            exact, fast = np.empty((3, out, out), np.float32), np.empty((3, out, out), np.float32)
+            cut_by_area(whole.picture, (left, top, left + side, top + side), exact)
+            part = (left / f, top / f, (left + side) / f, (top + side) / f)
+            cut_by_area(reduced.picture, part, fast, (h / f, w / f))
+            means.append(float(np.abs(exact - fast).mean() * 255))
+        print(f"{side} -> {out} at 1/{factor}: {min(means):.2f} to {max(means):.2f} grey levels on average")
+
+
 def file_kilobytes(folder: Path) -> float:
     return statistics.mean(path.stat().st_size for path in folder.rglob("*.jpg")) / 1000
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     table = Table(title=f"4 x 1000x1000 JPEGs, 700x700 -> 384x384, {rows[0]['workers']} workers; samples/s (x plain)")
-    for column in ("pictures", "kB", "plain OpenCV", "area (default)", "opencv", "reduced"):
+    for column in ("pictures", "kB", "plain OpenCV", "CPU", "area (default)", "CPU", "opencv", "CPU"):
         table.add_column(column, justify="right")
     for row in rows:
-        ours = [f"{row[f'{name}_samples_per_s']} ({row[f'{name}_ratio']}x)" for name in ("area", "opencv", "reduced")]
-        table.add_row(row["pictures"], str(row["kilobytes"]), str(row["plain_samples_per_s"]), *ours)
+        ours = []
+        for name in ("area", "opencv"):
+            ours += [f"{row[f'{name}_samples_per_s']} ({row[f'{name}_ratio']}x)", f"{row[f'{name}_cpu_ms']} ms"]
+        table.add_row(
+            row["pictures"], str(row["kilobytes"]), str(row["plain_samples_per_s"]), f"{row['plain_cpu_ms']} ms", *ours
+        )
     Console().print(table)
 
 

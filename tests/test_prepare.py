@@ -179,7 +179,9 @@ def test_positions_of_another_kind_are_refused(tmp_path: Path) -> None:
         read_mask_boxes(tmp_path / "matrix.mat", np.arange(3))
     write_positions(tmp_path / "nan.h5", 3)
     with h5py.File(tmp_path / "nan.h5", "r+") as file:
-        file["3D_positions"][5, 1] = np.nan
+        positions = file["3D_positions"]
+        assert isinstance(positions, h5py.Dataset)
+        positions[5, 1] = np.nan
     with pytest.raises(InputError, match="nan"):
         read_positions(tmp_path / "nan.h5")
 

@@ -88,13 +88,13 @@ def mask_count(path: Path) -> int:
         with h5py.File(path, "r") as file:
             masks = file["Masks"]
             assert isinstance(masks, h5py.Dataset)
-            return masks.size
+            return int(np.prod(masks.shape))
     except (*_BROKEN, AssertionError) as error:
         raise InputError(f"{path} is not a readable v7.3 .mat file of Masks; download it again") from error
 
 
 def _box_of(mask: object, path: Path) -> tuple[int, int, int, int]:
-    if not isinstance(mask, h5py.Dataset) or mask.ndim != 2 or mask.size > 2**26:
+    if not isinstance(mask, h5py.Dataset) or mask.ndim != 2 or np.prod(mask.shape) > 2**26:
         raise InputError(f"{path} has a mask that is no matrix of a picture's size; download it again")
     there = mask[()] > 0
     columns, rows = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))

@@ -72,8 +72,9 @@ def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
         return ReducedImage(picture, 1, (picture.shape[0], picture.shape[1]))
     try:
         height, width = (int(side) for side in simplejpeg.decode_jpeg_header(data)[:2])
-        smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": 1}
-        picture = simplejpeg.decode_jpeg(data, colorspace="RGB", **smallest)
+        picture = simplejpeg.decode_jpeg(
+            data, colorspace="RGB", min_height=-(-height // factor), min_width=-(-width // factor), min_factor=1
+        )
     except ValueError as error:
         raise _unreadable(path) from error
     return ReducedImage(picture, factor, (height, width))
