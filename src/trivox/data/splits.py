@@ -150,4 +150,6 @@ def _refuse_leaks(path: Path, ranges: list[FrameRange]) -> None:
 
 
 def _malformed(path: Path, said: str) -> InputError:
-    return InputError(f"{path} is no split of frames: {said}; write 'train: [RECORDING: [[first, past the last], ...]]'")
+    return InputError(
+        f"{path} is no split of frames: {said}; write 'train: [RECORDING: [[first, past the last], ...]]'"
+    )

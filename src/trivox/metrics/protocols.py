@@ -8,16 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trivox.data.human36m import ACTIONS, SUBJECTS
 from trivox.errors import InputError
 
 Measure = Literal["absolute", "relative"]
 
-# The subjects and actions that stand in the published tables, whether they have rows or not.
-HUMAN36M_SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
-HUMAN36M_ACTIONS = (
-    *("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Posing", "Purchases", "Sitting", "SittingDown"),
-    *("Smoking", "TakingPhoto", "Waiting", "Walking", "WalkingDog", "WalkingTogether"),
-)
 # In the published order: the first is the origin of the relative errors.
 ELBOWS_WRISTS_KNEES = (
     *("right_wrist", "right_elbow", "left_wrist", "left_elbow"),
@@ -58,15 +53,15 @@ _PUBLISHED = (
         "absolute",
         f"{_ISKAKOV}, table 2: without the damaged scenes of S9",
         without_damaged=True,
-        subjects=HUMAN36M_SUBJECTS,
-        actions=HUMAN36M_ACTIONS,
+        subjects=SUBJECTS,
+        actions=ACTIONS,
     ),
     Protocol(
         "human36m-relative",
         "relative",
         f"{_ISKAKOV}, table 1: all of S9 and S11",
-        subjects=HUMAN36M_SUBJECTS,
-        actions=HUMAN36M_ACTIONS,
+        subjects=SUBJECTS,
+        actions=ACTIONS,
     ),
     Protocol("panoptic-absolute", "absolute", f"{_ISKAKOV}, published code"),
     Protocol("panoptic-relative", "relative", f"{_ISKAKOV}, section 4.2"),
