@@ -45,8 +45,12 @@ def read_split(path: Path) -> tuple[FrameRange, ...]:
     """The ranges of a split file, in its order. Raises `InputError` where it is none, or lets frames leak."""
     if path.is_file() and path.stat().st_size > _LARGEST_FILE:
         raise InputError(f"{path} is far larger than any split of frames; give another file")
+    text = read_text(path)
     try:
-        content = yaml.safe_load(read_text(path))
+        # Aliases let a small file describe an endless one; splits need none.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise _malformed(path, "it uses aliases (*name)")
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{path} is not valid YAML ({str(error)[:200]}); correct it") from error
     if not isinstance(content, dict) or not content or not set(content) <= set(_PARTS):
@@ -140,13 +144,15 @@ def _range(path: Path, frames: Any) -> tuple[int, int]:
 
 
 def _refuse_leaks(path: Path, ranges: list[FrameRange]) -> None:
-    ordered = sorted(ranges, key=lambda r: (r.recording, r.start))
-    for before, after in zip(ordered, ordered[1:], strict=False):
-        if before.recording == after.recording and after.start < before.stop and before.part != after.part:
+    reached: dict[tuple[str, Part], int] = {}
+    for r in sorted(ranges, key=lambda r: r.start):
+        other: Part = "test" if r.part == "train" else "train"
+        if r.start < reached.get((r.recording, other), 0):
             raise InputError(
-                f"{path} puts frames of {before.recording} from {after.start} on into both training and test; "
+                f"{path} puts frames of {r.recording} from {r.start} on into both training and test; "
                 "keep the ranges apart"
             )
+        reached[r.recording, r.part] = max(r.stop, reached.get((r.recording, r.part), 0))
 
 
 def _malformed(path: Path, said: str) -> InputError:
