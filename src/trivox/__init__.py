@@ -1,6 +1,7 @@
 """trivox: synchronized, calibrated videos of people in, 3D joints in millimetres out."""
 
 from trivox.errors import InputError
+from trivox.evaluate import evaluate
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses
@@ -23,6 +24,7 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "evaluate",
     "import_weights",
     "load_keypoints",
     "load_model",

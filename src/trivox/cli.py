@@ -32,6 +32,12 @@ RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
 Method = Literal["ransac", "linear"]
 Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
 SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
+# fmt: off
+ProtocolName = Literal[
+    "human36m-absolute", "human36m-relative", "panoptic-absolute", "panoptic-relative", "elbows-wrists-knees",
+    "limbs", "absolute", "relative", "people", "parts",
+]
+# fmt: on
 Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
 
@@ -248,6 +254,59 @@ class Weights:
         print(f"wrote {self.out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score 3D joints against their truth, by a named protocol (docs/protocols.md)."""
+
+    predictions: Annotated[Positional[Path], arg(metavar="PREDICTIONS")]
+    """Result folder, file of poses (.npz, .trc, .csv), or results.pkl of the published system."""
+    truth: Annotated[Path | None, _unset("FILE")] = None
+    """File of true poses: .npz, .trc or .csv."""
+    labels: Annotated[Path | None, _unset("FILE")] = None
+    """Label table of a dataset, in place of --truth."""
+    protocol: Annotated[ProtocolName | None, _unset(f"{{{','.join(get_args(ProtocolName))}}}")] = None
+    """What counts, and from where it is measured; unless given, what fits the truth."""
+    part: Literal["train", "test", "both"] = "test"
+    """Rows of the label table that were predicted."""
+    split: Annotated[Path | None, _unset("YAML")] = None
+    """File that splits frames into parts, in place of the dataset's own parts."""
+    damaged: Literal["with", "without"] = "with"
+    """Whether rows with truth known to be broken were predicted; each protocol decides whether they count."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Of the test every n-th row was predicted."""
+    recordings: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Recordings that were predicted, by name, in place of a part."""
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
+    """Joints of a results.pkl, or joints to take of another file."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """Joints with truth but without prediction: refused, or left out of means and wrong in shares."""
+    out: Annotated[Path | None, _unset("DIR")] = None
+    """Folder for evaluation.json and evaluation.csv."""
+    metric_json: Annotated[Path | None, _unset("FILE")] = None
+    """Write the errors as the published system does."""
+    compare: Annotated[Path | None, _unset("FILE")] = None
+    """Another metric.json, to stand beside."""
+
+    def run(self) -> None:
+        from trivox.evaluate import evaluate
+        from trivox.evaluation_inputs import Rows
+        from trivox.evaluation_report import print_report
+
+        report = evaluate(
+            self.predictions,
+            truth=self.truth,
+            labels=self.labels,
+            rows=Rows(self.part, self.split, self.damaged, self.every, self.recordings),
+            protocol=self.protocol,
+            skeleton=self.skeleton,
+            missing=self.missing,
+            out=self.out,
+            metric_json=self.metric_json,
+            compare=self.compare,
+        )
+        print_report(report)
+
+
 @dataclass(frozen=True)
 class Demo:
     """Run all on a small rendered scene that comes along; compare with its truth."""
@@ -272,6 +331,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
+        | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Demo, subcommand("demo")]
     ]
 ]
@@ -292,7 +352,7 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 `trivox --version` tells which trivox this is."""
 
 
-def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Demo:
+def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Evaluate | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 

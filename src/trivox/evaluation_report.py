@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
@@ -38,8 +40,8 @@ class Report:
     tables: dict[str, list[Record]]
 
 
-def report_of_poses(evaluation: Evaluation) -> Report:
-    """Scores by subject and action, and by joint."""
+def report_of_poses(evaluation: Evaluation, other: Evaluation | None = None) -> Report:
+    """Scores by subject and action, and by joint; `other` is the same with or without the damaged rows."""
     protocol, average = evaluation.protocol, evaluation.average
     lost = evaluation.joints_missing
     choices = {
@@ -65,10 +67,16 @@ def report_of_poses(evaluation: Evaluation) -> Report:
         for (subject, action), score in evaluation.scores.items()
     ]
     joints = [{"joint": name, **asdict(score)} for name, score in evaluation.by_joint.items()]
+    tables = {"subjects and actions": groups, "joints": joints}
+    if other is not None:
+        tables["damaged rows"] = [
+            {"rows": "without damaged" if each.protocol.without_damaged else "all", **_columns(each.average)}
+            for each in (evaluation, other)
+        ]
     return Report(
         f"{protocol.name}: MPJPE {evaluation.score_mm:.2f} mm ({protocol.measure}) over {average.poses} poses",
         choices,
-        {"subjects and actions": groups, "joints": joints},
+        tables,
     )
 
 
@@ -120,12 +128,15 @@ def report_of_parts(evaluation: PartsEvaluation) -> Report:
         "instants": evaluation.instants,
         "pcp": evaluation.average,
     }
-    people = [
-        {"person": f"person {p}", "pcp": average, **parts}
-        for p, (average, parts) in enumerate(zip(evaluation.person_averages, evaluation.by_person, strict=True))
+    names = [f"person {p}" for p in range(len(evaluation.by_person))]
+    parts = [
+        {"part": part, **{name: shares[part] for name, shares in zip(names, evaluation.by_person, strict=True)}}
+        | {AVERAGE: share}
+        for part, share in evaluation.by_part.items()
     ]
-    people.append({"person": AVERAGE, "pcp": evaluation.average, **evaluation.by_part})
-    return Report(f"parts: PCP {evaluation.average:.2%}", choices, {"people": people})
+    averages = dict(zip(names, evaluation.person_averages, strict=True))
+    parts.append({"part": AVERAGE, **averages, AVERAGE: evaluation.average})
+    return Report(f"parts: PCP {evaluation.average:.2%}", choices, {"parts": parts})
 
 
 def with_comparison(report: Report, evaluation: Evaluation, tables: Mapping[str, ErrorTable], name: str) -> Report:
@@ -138,7 +149,7 @@ def with_comparison(report: Report, evaluation: Evaluation, tables: Mapping[str,
                 mine = ours[metric].get(subject, {}).get(action)
                 if mine is not None and theirs is not None:
                     records.append(
-                        {"metric": metric, "subject": subject, "action": action, "mm": mine, "theirs_mm": theirs}
+                        {"metric": metric, "subject": subject, "action": action, "ours_mm": mine, "theirs_mm": theirs}
                         | {"difference_mm": mine - theirs}
                     )
     if not records:
@@ -180,40 +191,57 @@ def _write_csv(report: Report, file: Any) -> None:
         writer.writerows({"protocol": protocol, "table": title, **record} for record in records)
 
 
+# What the terminal calls columns, and those it has no room for.
+_SHORT = {"absolute_mm": "MPJPE", "relative_mm": "relative", "aligned_mm": "PA", "pck_150mm": "PCK150", "auc": "AUC"}
+_SHORT |= {"pcp": "PCP", "average_precision": "AP"}
+_ON_PAPER_ONLY = {"pck_25mm", "pck_50mm", "pck_100mm"}
+_TOLD = ("joints_missing", "rows_left_out", "rows_without_origin", "matching", "correct")
+
+
 def print_report(report: Report, console: Console | None = None) -> None:
-    """For people to read: the headline, the choices that matter, and the tables without their empty rows."""
+    """For people to read: tables without their empty rows, the protocol, and the headline last."""
     console = console or Console(highlight=False)
     for title, records in report.tables.items():
-        filled = [record for record in records if record.get("poses", 1)]
-        if filled:
+        if filled := [record for record in records if record.get("poses", 1)]:
             console.print(_table(title, filled))
-    for choice in ("protocol", "rows", "rows_left_out", "rows_without_origin", "joints_missing", "matching", "correct"):
-        if value := report.choices.get(choice):
-            console.print(f"{choice.replace('_', ' ')}: {_sentence(value)}", soft_wrap=True, markup=False)
-    console.print(report.headline, soft_wrap=True, markup=False)
+    protocol = report.choices["protocol"]
+    lines = [f"protocol: {protocol['name']} ({protocol['source']}); mm, shares in %"]
+    lines += [f"{name.replace('_', ' ')}: {_sentence(value)}" for name in _TOLD if (value := report.choices.get(name))]
+    for line in (*lines, report.headline):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _sentence(value: Any) -> str:
-    if isinstance(value, Mapping):
-        named = [
-            f"{key} {text}" if key != "name" else str(text) for key, text in value.items() if text not in ((), None)
-        ]
-        return ", ".join(named)
-    return str(value)
+    """Rows left out, by reason; or the text as it is."""
+    return (
+        ", ".join(f"{count} {reason}" for reason, count in value.items()) if isinstance(value, Mapping) else str(value)
+    )
 
 
 def _table(title: str, records: Sequence[Record]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for key, value in records[0].items():
-        table.add_column(key, justify="left" if isinstance(value, str) else "right")
+    """Without columns of groups that say nothing."""
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    keys = [key for key in records[0] if key not in _ON_PAPER_ONLY and not _is_idle(key, records)]
+    for key in keys:
+        table.add_column(Text(_SHORT.get(key, key)), justify="left" if isinstance(records[0][key], str) else "right")
     for record in records:
-        table.add_row(*(_cell(key, value) for key, value in record.items()))
+        table.add_row(*(Text(_cell(key, record[key])) for key in keys))
     return table
+
+
+def _is_idle(key: str, records: Sequence[Record]) -> bool:
+    return key in ("subject", "action") and {record[key] for record in records} == {AVERAGE}
 
 
 def _cell(key: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.1f}" if key.endswith("_mm") or key == "mm" else f"{value:.1%}"
+        return (
+            f"{value:.3f}"
+            if key == "difference_mm"
+            else f"{value:.1f}"
+            if key.endswith("_mm") or key == "mm"
+            else f"{100 * value:.1f}"
+        )
     return str(value)

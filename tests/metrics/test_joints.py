@@ -32,7 +32,7 @@ def poses(
 
 def similarity(seed: int, mirrored: bool = False) -> tuple[float, torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
-    turn = torch.from_numpy(Rotation.random(random_state=rng.integers(2**31)).as_matrix().copy())
+    turn = torch.from_numpy(Rotation.from_quat(rng.normal(size=4)).as_matrix().copy())
     if mirrored:
         turn = turn @ torch.diag(torch.tensor([1.0, 1, -1]).double())
     return float(rng.uniform(0.2, 5)), turn, torch.from_numpy(rng.normal(size=3) * 1000)

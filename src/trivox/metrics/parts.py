@@ -22,7 +22,7 @@ ALPHA = 0.5
 def correct_parts(
     points_mm: Float[Tensor, "*b J 3"],
     truth_mm: Float[Tensor, "*b J 3"],
-    parts: Sequence[tuple[int, int]],
+    parts: Sequence[tuple[int, ...]],
     alpha: float = ALPHA,
     strict: bool = False,
 ) -> Bool[Tensor, "*b L"]:
@@ -35,7 +35,7 @@ def correct_parts(
     return error <= alpha * lengths_mm
 
 
-def parts_known(valid: Bool[Tensor, "*b J"], parts: Sequence[tuple[int, int]]) -> Bool[Tensor, "*b L"]:
+def parts_known(valid: Bool[Tensor, "*b J"], parts: Sequence[tuple[int, ...]]) -> Bool[Tensor, "*b L"]:
     """Which parts have both of their ends."""
     start, end = torch.tensor(parts, dtype=torch.long).reshape(-1, 2).T
     return valid[..., start] & valid[..., end]

@@ -107,8 +107,7 @@ def evaluated_parts(predicted: Scene, truth: Scene, alpha: float = ALPHA, strict
     bones = parts_of(truth.skeleton)
     if not bones:
         raise InputError(f"the skeleton {truth.skeleton.name} has no limbs, so there are no parts to count")
-    parts = [truth.skeleton.indices(bone) for bone in bones]
-    pairs = [(parent, child) for parent, child in parts]
+    pairs = [truth.skeleton.indices(bone) for bone in bones]
     nearest = _nearest(predicted, truth)
     correct = correct_parts(nearest.points_mm, truth.points_mm, pairs, alpha, strict)
     correct = correct & parts_known(nearest.valid, pairs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trivox.errors import InputError
 from trivox.files.poses.native import load_native, save_native
+from trivox.files.poses.plain import load_plain
 from trivox.files.poses.table import load_csv, save_csv
 from trivox.files.poses.trc import load_trc, save_trc
 from trivox.geometry.poses import Poses
@@ -29,14 +30,15 @@ def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
 
 
 def load_poses(path: Path | str, *, skeleton: str | None = None) -> Poses:
-    """Read .npz, .trc (Y up, any unit) or .csv into millimetres. Raises `InputError` for anything else.
+    """Read .npz (ours, or plain arrays of others), .trc (Y up, any unit) or .csv into millimetres.
 
-    `skeleton` picks the joints of a .trc or .csv by name; without it the file's own joints stay.
+    Raises `InputError` for anything else. `skeleton` picks the joints of a .trc or .csv by name; without it the
+    file's own joints stay.
     """
     path = _checked(path, "read")
     wanted = skeleton_named(skeleton) if skeleton else None
     if path.suffix == ".npz":
-        poses = load_native(path)
+        poses = load_plain(path) or load_native(path)
         return poses if wanted is None else poses.converted(wanted)
     return (load_trc if path.suffix == ".trc" else load_csv)(path, wanted)
 
