@@ -1,7 +1,8 @@
 """The part of a picture inside a box, brought to another size: every new pixel is the exact average of what it covers.
 
-Shrinking or enlarging, this is what OpenCV's INTER_AREA computes, without its rounding to whole grey levels, several
-times faster: first rows are joined, which machine code does for many columns at once, then columns, three at a time.
+Shrinking or enlarging, this is what OpenCV's INTER_AREA computes (but where one side shrinks and the other grows, which
+OpenCV samples linearly), without its rounding to whole grey levels and several times faster: first rows are joined,
+which machine code does for many columns at once, then columns, three at a time.
 """
 
 from __future__ import annotations

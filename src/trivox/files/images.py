@@ -71,7 +71,7 @@ def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
         picture = _decoded(path, data)
         return ReducedImage(picture, 1, (picture.shape[0], picture.shape[1]))
     try:
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        height, width = (int(side) for side in simplejpeg.decode_jpeg_header(data)[:2])
         smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": 1}
         picture = simplejpeg.decode_jpeg(data, colorspace="RGB", **smallest)
     except ValueError as error:
