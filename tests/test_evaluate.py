@@ -22,7 +22,7 @@ from trivox.data.open_labels import save_labels
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
-from trivox.evaluation_inputs import Rows
+from trivox.evaluation_inputs import Predictions, Rows, load_predictions, save_predictions
 from trivox.evaluation_report import print_report
 from trivox.files.reference_results import load_metric_json, load_reference_results, save_reference_results
 from trivox.geometry.cameras import Cameras
@@ -213,6 +213,21 @@ def test_several_people_of_a_dataset(tmp_path: Path) -> None:
         evaluate(tmp_path / "predicted.npz", labels=tmp_path / "labels.json", protocol="absolute")
     parts = evaluate(tmp_path / "predicted.npz", labels=tmp_path / "labels.json", protocol="parts")
     assert parts.choices["pcp"] > 0.9 and len(parts.tables["parts"]) == 10  # eight limbs, the head, their average
+
+
+def test_results_say_which_joints_they_hold_where_their_number_would_mislead(labels_file: Path, tmp_path: Path) -> None:
+    """17 joints of COCO are not taken for the 17 of Human3.6M, the pelvis least of all."""
+    points = torch.from_numpy(random_points(len(OF_ROWS))[TEST_ROWS, 0])
+    found = torch.ones(points.shape[:2], dtype=torch.bool)
+    for skeleton in (COCO_17, H36M_17):
+        save_predictions(Predictions(points, found, skeleton), tmp_path / f"{skeleton.name}.pkl")
+        read = load_predictions(tmp_path / f"{skeleton.name}.pkl", None)
+        assert read.skeleton == skeleton
+    with pytest.raises(InputError, match="joints of coco17, the truth those of h36m17"):
+        evaluate(tmp_path / "coco17.pkl", labels=labels_file)
+    with pytest.raises(InputError, match="holds the joints of coco17, not of h36m17"):
+        evaluate(tmp_path / "coco17.pkl", labels=labels_file, skeleton="h36m17")
+    assert load_reference_results(tmp_path / "h36m17.pkl").joints is None  # exactly the published format
 
 
 @pytest.mark.parametrize("skeleton", [COCO_17, PANOPTIC_19], ids=lambda s: s.name)

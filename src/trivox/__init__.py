@@ -2,6 +2,7 @@
 
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
+from trivox.evaluate_model import evaluate_model
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses
@@ -25,6 +26,7 @@ __all__ = [
     "Skeleton",
     "Triangulated",
     "evaluate",
+    "evaluate_model",
     "import_weights",
     "load_keypoints",
     "load_model",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg, subcommand
@@ -20,6 +20,7 @@ from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg,
 from trivox.errors import InputError
 
 if TYPE_CHECKING:
+    from trivox.evaluation_report import Report
     from trivox.geometry.rig import Rig
 
 
@@ -258,7 +259,7 @@ class Weights:
 class Evaluate:
     """Score 3D joints against their truth, by a named protocol (docs/protocols.md)."""
 
-    predictions: Annotated[Positional[Path], arg(metavar="PREDICTIONS")]
+    predictions: Annotated[Positional[Path | None], _unset("PREDICTIONS")] = None
     """Result folder, file of poses (.npz, .trc, .csv), or results.pkl of the published system."""
     truth: Annotated[Path | None, _unset("FILE")] = None
     """File of true poses: .npz, .trc or .csv."""
@@ -287,24 +288,65 @@ class Evaluate:
     compare: Annotated[Path | None, _unset("FILE")] = None
     """Another metric.json, to stand beside."""
 
+    weights: Annotated[Path | None, _unset("MODEL")] = None
+    """Model file, or a model that comes along by name, to run over the rows of --labels in place of PREDICTIONS."""
+    pictures: Annotated[Path | None, _unset("DIR")] = None
+    """With --weights: folder with the pictures of a label table (.npy) of the published system."""
+    results_pkl: Annotated[Path | None, _unset("FILE")] = None
+    """With --weights: keep the predictions as the published system does."""
+    centres: Annotated[str, arg(metavar="{own,truth}|RESULTS_PKL")] = "own"
+    """With a volumetric model: where its cubes are; found by itself, true, or from an earlier run on these rows."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras to use; all unless given."""
+    ignore_cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras not to use."""
+    scale_bbox: Annotated[float, arg(metavar="FACTOR")] = 1.0
+    """With --weights: how much larger than the box pictures are cut."""
+    undistort_images: Literal["on", "off"] = "off"
+    """With --weights: undo the lens in the pictures; else cameras keep it."""
+    unreadable: Literal["raise", "missing"] = "raise"
+    """With --weights: stop at a picture that cannot be read, or take its view as missing."""
+    batch_size: Annotated[int, arg(metavar="N")] = 8
+    """With --weights: samples at a time."""
+    workers: Annotated[int, arg(metavar="N")] = 2
+    """With --weights: processes that read pictures."""
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """With --weights: cpu, cuda; a GPU where there is one."""
+
     def run(self) -> None:
-        from trivox.evaluate import evaluate
         from trivox.evaluation_inputs import Rows
         from trivox.evaluation_report import print_report
 
-        report = evaluate(
-            self.predictions,
-            truth=self.truth,
+        if (self.predictions is None) == (self.weights is None):
+            raise InputError("give either predictions or a model to make them (--weights)")
+        rows = Rows(self.part, self.split, self.damaged, self.every, self.recordings)
+        shared = ("protocol", "missing", "out", "metric_json", "compare")
+        options = {"rows": rows, **{name: getattr(self, name) for name in shared}}
+        print_report(self._of_files(options) if self.weights is None else self._of_model(options))
+
+    def _of_files(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate import evaluate
+
+        assert self.predictions is not None
+        return evaluate(self.predictions, truth=self.truth, labels=self.labels, skeleton=self.skeleton, **options)
+
+    def _of_model(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate_model import Running, Views, evaluate_model
+
+        assert self.weights is not None
+        if self.labels is None or self.truth is not None:
+            raise InputError("a model is run over the rows of a label table; give --labels, and no --truth")
+        centres = self.centres if self.centres in ("own", "truth") else Path(self.centres)
+        undistort = self.undistort_images == "on"
+        return evaluate_model(
+            self.weights,
             labels=self.labels,
-            rows=Rows(self.part, self.split, self.damaged, self.every, self.recordings),
-            protocol=self.protocol,
-            skeleton=self.skeleton,
-            missing=self.missing,
-            out=self.out,
-            metric_json=self.metric_json,
-            compare=self.compare,
+            pictures=self.pictures,
+            views=Views(self.cameras, self.ignore_cameras, self.scale_bbox, undistort, self.unreadable),
+            running=Running(self.batch_size, self.workers, self.device, centres),
+            results_pkl=self.results_pkl,
+            **options,
         )
-        print_report(report)
 
 
 @dataclass(frozen=True)

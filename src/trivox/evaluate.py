@@ -9,7 +9,7 @@ poses or the label table of a dataset. docs/protocols.md defines the protocols.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trivox.errors import InputError
@@ -77,23 +77,47 @@ def evaluate(
         assert labels is not None
         target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
     predicted = load_predictions(Path(predictions), skeleton)
+    return scored(predicted, target, protocol, missing, Files.of(out, metric_json, compare))
+
+
+@dataclass(frozen=True)
+class Files:
+    """What an evaluation writes, and another's metric.json to stand beside."""
+
+    out: Path | None = None
+    metric_json: Path | None = None
+    compare: Path | None = None
+
+    @classmethod
+    def of(cls, *paths: Path | str | None) -> Files:
+        return cls(*(None if path is None else Path(path) for path in paths))
+
+
+def scored(
+    predicted: Predictions | Poses,
+    target: Target,
+    protocol: str | None,
+    missing: Missing,
+    files: Files,
+    about: dict[str, str] | None = None,
+) -> Report:
+    """The report of these predictions, written where asked for; `about` joins its choices."""
     name = protocol or default_protocol(target)
+    evaluation = None
     if name in (PEOPLE, PARTS):
-        if metric_json or compare:
+        if files.metric_json or files.compare:
             raise InputError(f"a metric.json holds errors of known people, not what {name} measures; leave it out")
-        pair = scenes(predicted, target)
-        report = (
-            report_of_people(evaluated_people(*pair)) if name == PEOPLE else report_of_parts(evaluated_parts(*pair))
-        )
+        report = _of_several_people(predicted, target, name)
     else:
         evaluation, other = _of_known_people(predicted, target, name, missing)
         report = report_of_poses(evaluation, other)
-        if compare:
-            report = with_comparison(report, evaluation, load_metric_json(Path(compare)), str(compare))
-        if metric_json:
-            save_metric_json(metric_tables(evaluation), Path(metric_json))
-    if out:
-        save_report(report, Path(out))
+    report = replace(report, choices={**report.choices, **(about or {})})
+    if evaluation and files.compare:
+        report = with_comparison(report, evaluation, load_metric_json(files.compare), str(files.compare))
+    if evaluation and files.metric_json:
+        save_metric_json(metric_tables(evaluation), files.metric_json)
+    if files.out:
+        save_report(report, files.out)
     return report
 
 
@@ -109,6 +133,13 @@ def refuse_to_overwrite(out: Path | str | None, *files: Path | str | None) -> No
     for path in (*(report_paths(Path(out)) if out else ()), *(Path(file) for file in files if file)):
         if path.exists():
             raise InputError(f"{path} exists and is not overwritten; remove it, or choose another name")
+
+
+def _of_several_people(predicted: Predictions | Poses, target: Target, name: str) -> Report:
+    ours, truth = scenes(predicted, target)
+    if name == PEOPLE:
+        return report_of_people(evaluated_people(ours, truth))
+    return report_of_parts(evaluated_parts(ours, truth))
 
 
 def _of_known_people(

@@ -22,9 +22,9 @@ from trivox.data.panoptic import read_panoptic_npy
 from trivox.data.splits import Part, read_split, rows_of_parts
 from trivox.errors import InputError
 from trivox.files.poses import load_poses
-from trivox.files.reference_results import load_reference_results
+from trivox.files.reference_results import ReferenceResults, load_reference_results, save_reference_results
 from trivox.geometry.poses import Poses
-from trivox.geometry.skeletons import H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_named
+from trivox.geometry.skeletons import H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_named, skeleton_of
 from trivox.metrics.people_evaluation import Scene
 from trivox.metrics.truth import Truth, truth_of_labels, truth_of_poses
 
@@ -137,15 +137,34 @@ class Predictions:
 def load_predictions(path: Path, skeleton: str | None) -> Predictions | Poses:
     """A results.pkl, a result folder or a file of poses. `skeleton` names the joints of the first, picks others'."""
     if path.suffix == ".pkl":
-        points = torch.from_numpy(load_reference_results(path).in_order())
-        joints = skeleton_named(skeleton) if skeleton else _PUBLISHED.get(points.shape[1])
-        if joints is None:
-            raise InputError(f"{path} has {points.shape[1]} joints; say which they are (--skeleton)")
-        return Predictions(points, torch.isfinite(points).all(-1), joints)
+        results = load_reference_results(path)
+        points = torch.from_numpy(results.in_order())
+        return Predictions(points, torch.isfinite(points).all(-1), _skeleton_of(results, path, skeleton))
     file = path / "poses.npz" if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         raise InputError(f"{path} has no poses.npz; give a result folder of trivox, a file of poses or a results.pkl")
     return load_poses(file, skeleton=skeleton)
+
+
+def _skeleton_of(results: ReferenceResults, path: Path, stated: str | None) -> Skeleton:
+    """The joints that the file names, or that are stated, or that the published programs write in this number."""
+    told = None if results.joints is None else skeleton_of(results.joints)
+    given = None if stated is None else skeleton_named(stated)
+    if told and given and told.names != given.names:
+        raise InputError(f"{path} holds the joints of {told.name}, not of {given.name}; leave --skeleton out")
+    skeleton = told or given or _PUBLISHED.get(results.points_mm.shape[1])
+    if skeleton is None:
+        raise InputError(f"{path} has {results.points_mm.shape[1]} joints; say which they are (--skeleton)")
+    return skeleton
+
+
+def save_predictions(predictions: Predictions, path: Path) -> None:
+    """Write a results.pkl, NaN where a joint was not found. It names its joints where their number would mislead."""
+    points_mm = torch.where(predictions.found[..., None], predictions.points_mm, torch.nan)
+    skeleton = predictions.skeleton
+    published = _PUBLISHED.get(len(skeleton))
+    is_usual = published is not None and published.names == skeleton.names
+    save_reference_results(points_mm.numpy(), path, None if is_usual else skeleton.names)
 
 
 def for_rows(predictions: Predictions | Poses, target: Target) -> Predictions:

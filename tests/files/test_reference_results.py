@@ -65,6 +65,9 @@ GOOD = {"keypoints_3d": np.zeros((3, 17, 3), np.float32), "indexes": np.arange(3
         (GOOD | {"indexes": np.arange(1, 4)}, "every number from 0 to 2 once"),
         (GOOD | {"indexes": np.array([0, 1, 1])}, "every number from 0 to 2 once"),
         (GOOD | {"indexes": np.array([0.0, 1, 2])}, "every number from 0 to 2 once"),
+        (GOOD | {"joints": ["nose"] * 17}, "17 different names"),
+        (GOOD | {"joints": [f"joint {j}" for j in range(16)]}, "17 different names"),
+        (GOOD | {"joints": list(range(17))}, "17 different names"),
         (GOOD | {"indexes": np.arange(3)[None]}, "every number from 0 to 2 once"),
     ],
 )

@@ -1,8 +1,11 @@
 """What an evaluation by the published system leaves behind: results.pkl and metric.json.
 
 results.pkl is a pickled `defaultdict(list)` of `keypoints_3d` (N, J, 3) in millimetres and `indexes` (N), the place
-of each row in the loader's order. metric.json holds two tables of errors, `per_pose_error` and
-`per_pose_error_relative`, each by subject and action with "Average" among both, NaN where there is no frame.
+of each row in the loader's order. Which joints they are it does not say; a file that trivox writes does (`joints`,
+their names) where the published programs would take their number for other ones.
+
+metric.json holds two tables of errors, `per_pose_error` and `per_pose_error_relative`, each by subject and action with
+"Average" among both, NaN where there is no frame.
 """
 
 from __future__ import annotations
@@ -32,10 +35,11 @@ METRICS = ("per_pose_error", "per_pose_error_relative")
 
 @dataclass(frozen=True)
 class ReferenceResults:
-    """Row `i` is the prediction for row `indexes[i]` of the dataset; world millimetres."""
+    """Row `i` is the prediction for row `indexes[i]` of the dataset; world millimetres. `joints`: names, if told."""
 
     points_mm: Float[np.ndarray, "N J 3"]
     indexes: Int64[np.ndarray, "N"]
+    joints: tuple[str, ...] | None = None
 
     def in_order(self) -> Float[np.ndarray, "N J 3"]:
         """The predictions in the order of the dataset."""
@@ -61,13 +65,21 @@ def load_reference_results(path: Path) -> ReferenceResults:
             f"{path}: indexes should hold every number from 0 to {len(points) - 1} once; write all rows of the dataset "
             "into one file"
         )
-    return ReferenceResults(points.astype(points.dtype.newbyteorder("=")), indexes.astype(np.int64))
+    joints = content.get("joints")
+    if joints is not None and not _are_names(joints, points.shape[1]):
+        raise InputError(f"{path}: joints should be {points.shape[1]} different names; write it again")
+    points_mm = points.astype(points.dtype.newbyteorder("="))
+    return ReferenceResults(points_mm, indexes.astype(np.int64), None if joints is None else tuple(joints))
 
 
-def save_reference_results(points_mm: Float[np.ndarray, "N J 3"], path: Path) -> None:
+def save_reference_results(
+    points_mm: Float[np.ndarray, "N J 3"], path: Path, joints: tuple[str, ...] | None = None
+) -> None:
     """Write predictions in the order of their dataset, readable by the published programs and any NumPy."""
     rows = np.arange(len(points_mm), dtype=np.int64)
-    content = defaultdict(list, {"keypoints_3d": points_mm.astype(np.float32), "indexes": rows})
+    content: dict[str, Any] = defaultdict(list, {"keypoints_3d": points_mm.astype(np.float32), "indexes": rows})
+    if joints is not None:
+        content["joints"] = list(joints)
     with atomic_write(path) as temporary:
         temporary.write_bytes(pickled_for_every_numpy(content))
 
@@ -98,6 +110,11 @@ def load_metric_json(path: Path) -> dict[str, ErrorTable]:
         }
         for name, table in tables.items()
     }
+
+
+def _are_names(joints: Any, count: int) -> bool:
+    is_list = isinstance(joints, list) and all(isinstance(name, str) for name in joints)
+    return is_list and len(joints) == len(set(joints)) == count
 
 
 def _is_dict(value: Any) -> bool:

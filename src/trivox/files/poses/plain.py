@@ -31,14 +31,15 @@ def load_plain(path: Path) -> Poses | None:
         )
     if names.dtype.kind != "U" or len(set(names.tolist())) < len(names):
         raise InputError(f"{path}: joint_names should be different texts; write it again")
-    frames, fps = arrays.get("frames", np.arange(len(points))), arrays.get("fps", np.array(_FPS))
+    frames: np.ndarray = arrays.get("frames", np.arange(len(points)))
+    fps: np.ndarray = arrays.get("fps", np.array(_FPS))
     is_rate = fps.dtype.kind in "iuf" and fps.size == 1 and 0 < fps.item() < np.inf
     are_frames = frames.dtype.kind in "iu" and frames.shape == points.shape[:1]
-    if not is_rate or not are_frames or np.any(np.diff(frames.astype(np.int64), prepend=-1) <= 0):
+    if not is_rate or not are_frames or not np.all(np.r_[-1, frames[:-1]] < frames):
         raise InputError(
             f"{path}: frames should be rising numbers from 0, one per pose, and fps a rate; write it again"
         )
-    valid = np.isfinite(points).all(-1)
+    valid: np.ndarray = np.isfinite(points).all(-1)
     return Poses(
         torch.from_numpy(np.where(valid[..., None], points, 0)),
         torch.from_numpy(valid),
