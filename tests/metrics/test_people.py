@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivox.errors import InputError
-from trivox.geometry.skeletons import H36M_17, PANOPTIC_19
+from trivox.geometry.skeletons import H36M_17, PANOPTIC_19, Skeleton, skeleton_of
 from trivox.metrics.people import THRESHOLDS_MM
 from trivox.metrics.people_evaluation import Scene, evaluated_parts, evaluated_people
 
@@ -183,7 +183,24 @@ def test_what_does_not_fit_is_refused() -> None:
     for evaluated in (evaluated_people, evaluated_parts):
         with pytest.raises(InputError, match="6 predicted instants for 7"):
             evaluated(short, truth)
-        with pytest.raises(InputError, match="joints of h36m17, the truth those of panoptic19"):
-            evaluated(other, truth)
         with pytest.raises(InputError, match="no person at any instant"):
             evaluated(predicted, nothing)
+    with pytest.raises(InputError, match="joints of h36m17, the truth those of panoptic19"):
+        evaluated_people(other, truth)
+    tail = Skeleton("tails", tuple(f"tail {j}" for j in range(J)), (), "tail 0")
+    with pytest.raises(InputError, match="share no limb"):
+        evaluated_parts(Scene(predicted.points_mm, predicted.valid, predicted.confidence, tail), truth)
+
+
+def test_parts_go_by_name() -> None:
+    """The same people with their joints in another order, and some of another skeleton."""
+    predicted, truth = scenes(7)
+    ours = evaluated_parts(predicted, truth)
+    order = torch.randperm(J)
+    shuffled = skeleton_of([PANOPTIC_19.names[j] for j in order], "another order")
+    points, valid = predicted.points_mm[:, :, order], predicted.valid[:, :, order]
+    assert evaluated_parts(Scene(points, valid, predicted.confidence, shuffled), truth) == ours
+    arms = [j for j, name in enumerate(PANOPTIC_19.names) if name.split("_")[-1] in ("shoulder", "elbow", "wrist")]
+    half = skeleton_of([PANOPTIC_19.names[j] for j in arms], "arms")
+    only = evaluated_parts(Scene(truth.points_mm[:, :, arms], truth.valid[:, :, arms], truth.confidence, half), truth)
+    assert len(only.by_part) == 4 and only.average == 1

@@ -101,12 +101,18 @@ def evaluated_people(predicted: Scene, truth: Scene) -> PeopleEvaluation:
 def evaluated_parts(predicted: Scene, truth: Scene, alpha: float = ALPHA, strict: bool = False) -> PartsEvaluation:
     """PCP of every person of the truth, each against the predicted person nearest to it at that instant.
 
-    Where nobody was predicted, or an end of a part was not found, the part is wrong.
+    Where nobody was predicted, or an end of a part was not found, the part is wrong. Parts go by the names of their
+    ends: where the skeletons differ, those that both have count.
     """
-    _check(predicted, truth)
-    bones = parts_of(truth.skeleton)
+    _check_instants(predicted, truth)
+    shared = set(predicted.skeleton.names) & set(truth.skeleton.names)
+    bones = [bone for bone in parts_of(truth.skeleton) if set(bone) <= shared]
     if not bones:
-        raise InputError(f"the skeleton {truth.skeleton.name} has no limbs, so there are no parts to count")
+        raise InputError(
+            f"{predicted.skeleton.name} and {truth.skeleton.name} share no limb, so there are no parts to count; "
+            "predict the joints of the truth"
+        )
+    predicted = _with_joints_of(predicted, truth.skeleton)
     pairs = [truth.skeleton.indices(bone) for bone in bones]
     nearest = _nearest(predicted, truth)
     correct = correct_parts(nearest.points_mm, truth.points_mm, pairs, alpha, strict)
@@ -130,16 +136,29 @@ def evaluated_parts(predicted: Scene, truth: Scene, alpha: float = ALPHA, strict
     )
 
 
+def _with_joints_of(scene: Scene, skeleton: Skeleton) -> Scene:
+    """The same people with the joints of `skeleton`, those that have exactly that name."""
+    if scene.skeleton.names == skeleton.names:
+        return scene
+    has = torch.tensor([name in scene.skeleton.names for name in skeleton.names])
+    at = torch.tensor([scene.skeleton.names.index(n) if n in scene.skeleton.names else 0 for n in skeleton.names])
+    return Scene(scene.points_mm[:, :, at], scene.valid[:, :, at] & has, scene.confidence, skeleton)
+
+
 def _check(predicted: Scene, truth: Scene) -> None:
-    if len(predicted.points_mm) != len(truth.points_mm):
-        raise InputError(
-            f"there are {len(predicted.points_mm)} predicted instants for {len(truth.points_mm)} of truth; evaluate "
-            "the frames that were predicted"
-        )
+    _check_instants(predicted, truth)
     if predicted.skeleton.names != truth.skeleton.names:
         raise InputError(
             f"the predictions have the joints of {predicted.skeleton.name}, the truth those of {truth.skeleton.name}; "
             "predict the joints of the truth"
+        )
+
+
+def _check_instants(predicted: Scene, truth: Scene) -> None:
+    if len(predicted.points_mm) != len(truth.points_mm):
+        raise InputError(
+            f"there are {len(predicted.points_mm)} predicted instants for {len(truth.points_mm)} of truth; evaluate "
+            "the frames that were predicted"
         )
     if not bool(truth.valid.any()):
         raise InputError("the truth has no person at any instant; give one that has")

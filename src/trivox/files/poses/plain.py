@@ -39,7 +39,7 @@ def load_plain(path: Path) -> Poses | None:
         raise InputError(
             f"{path}: frames should be rising numbers from 0, one per pose, and fps a rate; write it again"
         )
-    valid: np.ndarray = np.isfinite(points).all(-1)
+    valid = np.all(np.isfinite(points), axis=-1)
     return Poses(
         torch.from_numpy(np.where(valid[..., None], points, 0)),
         torch.from_numpy(valid),
