@@ -215,6 +215,16 @@ def test_several_people_of_a_dataset(tmp_path: Path) -> None:
     assert parts.choices["pcp"] > 0.9 and len(parts.tables["parts"]) == 10  # eight limbs, the head, their average
 
 
+def test_centimetres_are_said(labels_file: Path, tmp_path: Path) -> None:
+    points = random_points(len(OF_ROWS))[TEST_ROWS, 0] + SHIFT_MM
+    save_reference_results(points / 10, tmp_path / "results.pkl")
+    report = evaluate(tmp_path / "results.pkl", labels=labels_file, protocol="absolute", units="cm")
+    assert report.choices["score_mm"] == pytest.approx(50, abs=1e-2)
+    trivox.save_poses(poses_of(random_points()), tmp_path / "poses.npz")
+    with pytest.raises(InputError, match="states its own unit"):
+        evaluate(tmp_path / "poses.npz", truth=tmp_path / "poses.npz", units="cm")
+
+
 def test_results_say_which_joints_they_hold_where_their_number_would_mislead(labels_file: Path, tmp_path: Path) -> None:
     """17 joints of COCO are not taken for the 17 of Human3.6M, the pelvis least of all."""
     points = torch.from_numpy(random_points(len(OF_ROWS))[TEST_ROWS, 0])

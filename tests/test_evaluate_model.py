@@ -83,7 +83,7 @@ def test_kept_predictions_score_the_same(labels_file: Path, results: Path) -> No
 
 def test_batches_do_not_matter(labels_file: Path, results: Path) -> None:
     model = load_model("ransac-thunder")
-    dataset = dataset_for(model, load_labels(labels_file), Views())
+    dataset = dataset_for(model, load_labels(labels_file), Views(), HERE)
     one_by_one = predict_rows(model, dataset, replace(HERE, batch_size=1))
     together = load_reference_results(results).points_mm
     np.testing.assert_allclose(one_by_one.points_mm.numpy(), together, atol=0.5)
@@ -139,8 +139,9 @@ def test_cubes_stand_where_they_are_told(labels_file: Path, results: Path, volum
     moved = labels.points_mm + np.array([500.0, -300, 200])
     save_reference_results(moved, shifted, labels.skeleton.names)
     centres = {"truth": "truth", "earlier": shifted, "own": "own"}[where]
-    dataset = dataset_for(model, labels, Views(), centres)
-    found = predict_rows(model, dataset, replace(HERE, centres=centres))
+    running = replace(HERE, centres=centres)
+    dataset = dataset_for(model, labels, Views(), running)
+    found = predict_rows(model, dataset, running)
     truth = roots_of(dataset, labels.points_mm)
     expected = truth + torch.tensor([500.0, -300, 200]) if where == "earlier" else truth
     # Half the diagonal of the cube; its own centre is as good as the network's hips.

@@ -279,6 +279,8 @@ class Evaluate:
     """Recordings that were predicted, by name, in place of a part."""
     skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
     """Joints of a results.pkl, or joints to take of another file."""
+    units: Units = None
+    """Unit of a results.pkl: mm unless given; of Panoptic the published programs write cm."""
     missing: Literal["refuse", "skip"] = "refuse"
     """Joints with truth but without prediction: refused, or left out of means and wrong in shares."""
     out: Annotated[Path | None, _unset("DIR")] = None
@@ -328,7 +330,8 @@ class Evaluate:
         from trivox.evaluate import evaluate
 
         assert self.predictions is not None
-        return evaluate(self.predictions, truth=self.truth, labels=self.labels, skeleton=self.skeleton, **options)
+        files = {"truth": self.truth, "labels": self.labels}
+        return evaluate(self.predictions, skeleton=self.skeleton, units=self.units, **files, **options)
 
     def _of_model(self, options: dict[str, Any]) -> Report:
         from trivox.evaluate_model import Running, Views, evaluate_model
@@ -343,7 +346,7 @@ class Evaluate:
             labels=self.labels,
             pictures=self.pictures,
             views=Views(self.cameras, self.ignore_cameras, self.scale_bbox, undistort, self.unreadable),
-            running=Running(self.batch_size, self.workers, self.device, centres),
+            running=Running(self.batch_size, self.workers, self.device, centres, self.units or "mm"),
             results_pkl=self.results_pkl,
             **options,
         )

@@ -17,6 +17,7 @@ from trivox.evaluation_inputs import (
     Predictions,
     Rows,
     Target,
+    Units,
     for_rows,
     labels_of,
     load_predictions,
@@ -54,6 +55,7 @@ def evaluate(
     rows: Rows | None = None,
     protocol: str | None = None,
     skeleton: str | None = None,
+    units: Units | None = None,
     missing: Missing = "refuse",
     out: Path | str | None = None,
     metric_json: Path | str | None = None,
@@ -63,7 +65,8 @@ def evaluate(
 
     `protocol` is one of `metrics.PROTOCOLS`, or "people" (average precision, recall) or "parts" (PCP) for scenes of
     several people; unless given, that of the dataset, "people" where there are several, else "absolute". `skeleton`
-    names the joints of a results.pkl, or picks those of other files. `missing="skip"` scores what was found.
+    names the joints of a results.pkl, or picks those of other files; `units` are those of a results.pkl (mm unless
+    given; of Panoptic the published programs write cm). `missing="skip"` scores what was found.
 
     Written where asked for: `out`, a folder with evaluation.json and evaluation.csv, and `metric_json` as the published
     system has it; `compare` is another one to stand beside. Raises `InputError` where anything does not fit.
@@ -76,7 +79,7 @@ def evaluate(
     else:
         assert labels is not None
         target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
-    predicted = load_predictions(Path(predictions), skeleton)
+    predicted = load_predictions(Path(predictions), skeleton, units)
     return scored(predicted, target, protocol, missing, Files.of(out, metric_json, compare))
 
 

@@ -24,7 +24,15 @@ from trivox.data.labels import Labels
 from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate import Files, refuse_to_overwrite, scored
-from trivox.evaluation_inputs import Predictions, Rows, labels_of, load_predictions, save_predictions, target_of_labels
+from trivox.evaluation_inputs import (
+    Predictions,
+    Rows,
+    Units,
+    labels_of,
+    load_predictions,
+    save_predictions,
+    target_of_labels,
+)
 from trivox.evaluation_report import Report
 from trivox.geometry.triangulated import Triangulated
 from trivox.metrics.evaluation import Missing
@@ -40,13 +48,15 @@ Centres = Literal["own", "truth"]
 class Running:
     """How a model is run. `device` is torch's name; "auto" is a GPU where there is one.
 
-    `centres` of a volumetric model: its "own", the "truth", or the results.pkl of an earlier run on the same rows.
+    `centres` of a volumetric model: its "own", the "truth", or the results.pkl of an earlier run on the same rows, in
+    `units`.
     """
 
     batch_size: int = 8
     workers: int = 2
     device: str = "auto"
     centres: Centres | Path = "own"
+    units: Units = "mm"
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ def evaluate_model(
     refuse_to_overwrite(out, metric_json, results_pkl)
     model = load_model(weights).to(_device(running.device))
     table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
-    dataset = dataset_for(model, table, views or Views(), running.centres)
+    dataset = dataset_for(model, table, views or Views(), running)
     predicted = predict_rows(model, dataset, running)
     if results_pkl:
         save_predictions(predicted, Path(results_pkl))
@@ -93,7 +103,7 @@ def evaluate_model(
     return scored(predicted, target_of_labels(table), protocol, missing, files, about)
 
 
-def dataset_for(model: Model, labels: Labels, views: Views, centres: Centres | Path = "own") -> PoseDataset:
+def dataset_for(model: Model, labels: Labels, views: Views, running: Running) -> PoseDataset:
     """Samples of `labels` in the conventions of the model, with centres from an earlier run where there was one."""
     options = DatasetOptions(
         choose_cameras=views.choose_cameras,
@@ -105,8 +115,8 @@ def dataset_for(model: Model, labels: Labels, views: Views, centres: Centres | P
         unreadable=views.unreadable,
     )
     centres_mm = None
-    if isinstance(centres, Path):
-        earlier = load_predictions(centres, None)
+    if isinstance(centres := running.centres, Path):
+        earlier = load_predictions(centres, units=running.units)
         if not isinstance(earlier, Predictions):
             raise InputError(f"{centres} has no pose for each row of a dataset; give the results.pkl of an earlier run")
         points = earlier.points_mm.numpy().astype(np.float32)

@@ -28,6 +28,9 @@ from trivox.geometry.skeletons import H36M_17, MPII_16, PANOPTIC_19, Skeleton, s
 from trivox.metrics.people_evaluation import Scene
 from trivox.metrics.truth import Truth, truth_of_labels, truth_of_poses
 
+Units = Literal["mm", "cm", "m"]
+MM_PER_UNIT: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+
 # The joints that the published programs write, by number.
 _PUBLISHED = {len(skeleton): skeleton for skeleton in (H36M_17, MPII_16, PANOPTIC_19)}
 
@@ -134,11 +137,17 @@ class Predictions:
     skeleton: Skeleton
 
 
-def load_predictions(path: Path, skeleton: str | None) -> Predictions | Poses:
-    """A results.pkl, a result folder or a file of poses. `skeleton` names the joints of the first, picks others'."""
+def load_predictions(path: Path, skeleton: str | None = None, units: Units | None = None) -> Predictions | Poses:
+    """A results.pkl, a result folder or a file of poses. `skeleton` names the joints of the first, picks others'.
+
+    `units` are those of a results.pkl, millimetres unless given: of CMU Panoptic the published programs write
+    centimetres. Other files state theirs.
+    """
+    if path.suffix != ".pkl" and units not in (None, "mm"):
+        raise InputError(f"{path} states its own unit, which --units cannot change; leave it out")
     if path.suffix == ".pkl":
         results = load_reference_results(path)
-        points = torch.from_numpy(results.in_order())
+        points = torch.from_numpy(results.in_order()) * MM_PER_UNIT[units or "mm"]
         return Predictions(points, torch.isfinite(points).all(-1), _skeleton_of(results, path, skeleton))
     file = path / "poses.npz" if path.is_dir() else path
     if path.is_dir() and not file.is_file():

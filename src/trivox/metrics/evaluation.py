@@ -18,7 +18,7 @@ from torch import Tensor
 from trivox.data.labels import Labels
 from trivox.errors import InputError
 from trivox.geometry.skeletons import Converted, Skeleton, conversion, converted, root_points, skeleton_of
-from trivox.metrics.joints import aligned, joint_errors_mm, mean_over_joints, pck, relative_to
+from trivox.metrics.joints import aligned, joint_errors_mm, joints_within, mean_over_joints, relative_to
 from trivox.metrics.parts import correct_parts, parts_known, parts_of
 from trivox.metrics.protocols import Protocol
 from trivox.metrics.truth import Truth, truth_of_labels
@@ -157,14 +157,15 @@ class _Errors:
     """Of n poses: of their joints (n, J), NaN where there is no such error, and which of their parts are correct.
 
     compared  joints that both have.
-    measured  errors in the protocol's measure, infinite where a joint that `counts` was not found.
+    within    joints of each pose within every threshold of AUC and PCK, in the protocol's measure, (n, T),
+    counts    out of so many, (n); one that was not found is within none.
     """
 
     absolute_mm: Tensor
     relative_mm: Tensor
     aligned_mm: Tensor
     compared: Tensor
-    measured_mm: Tensor
+    within: Tensor
     counts: Tensor
     correct_parts: Tensor
     known_parts: Tensor
@@ -236,14 +237,16 @@ def _errors(chosen: _Chosen, protocol: Protocol) -> _Errors:
     relative = torch.where(chosen.has_origin, relative, torch.nan)
     is_absolute = protocol.measure == "absolute"
     measured = absolute if is_absolute else relative
+    counting = chosen.valid if is_absolute else chosen.valid & chosen.has_true_origin
+    found = torch.where(compared & ~measured.isnan(), measured, torch.inf)
     parts = [chosen.skeleton.indices(bone) for bone in parts_of(chosen.skeleton)]
     return _Errors(
         absolute_mm=absolute,
         relative_mm=relative,
         aligned_mm=joint_errors_mm(aligned(ours, theirs, compared), theirs),
         compared=compared,
-        measured_mm=torch.where(compared & ~measured.isnan(), measured, torch.inf),
-        counts=chosen.valid if is_absolute else chosen.valid & chosen.has_true_origin,
+        within=joints_within(found, counting, torch.tensor(AUC_MM + PCK_MM, dtype=torch.float64)),
+        counts=counting.sum(-1),
         correct_parts=correct_parts(ours, theirs, parts) & parts_known(chosen.found, parts),
         known_parts=parts_known(chosen.valid, parts),
     )
@@ -263,12 +266,12 @@ def _groups(subjects: np.ndarray, actions: np.ndarray, protocol: Protocol) -> di
 
 
 def _score(errors: _Errors, members: Bool[Tensor, "n"]) -> Score:
-    compared, counts = errors.compared[members], errors.counts[members]
+    compared = errors.compared[members]
     absolute, relative, in_shape = (
         _mean(mean_over_joints(values[members], compared))
         for values in (errors.absolute_mm, errors.relative_mm, errors.aligned_mm)
     )
-    shares = pck(errors.measured_mm[members], counts, torch.tensor(AUC_MM + PCK_MM, dtype=torch.float64))
+    shares = errors.within[members].sum(0) / errors.counts[members].sum()
     known = errors.known_parts[members]
     return Score(
         poses=int(members.sum()),

@@ -11,7 +11,7 @@ of such shares (Mehta et al., "Monocular 3D Human Pose Estimation In The Wild", 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -72,9 +72,17 @@ def pa_mpjpe_mm(
     return mpjpe_mm(aligned(points_mm, truth_mm, valid), truth_mm, valid)
 
 
+def joints_within(
+    errors_mm: Float[Tensor, "*b J"], valid: Bool[Tensor, "*b J"], thresholds_mm: Float[Tensor, "T"]
+) -> Int[Tensor, "*b T"]:
+    """How many of the valid joints of each pose have errors up to each threshold."""
+    within = (errors_mm[..., None, :] <= thresholds_mm[:, None]) & valid[..., None, :]
+    return within.sum(-1)
+
+
 def pck(
     errors_mm: Float[Tensor, "*b J"], valid: Bool[Tensor, "*b J"], thresholds_mm: Float[Tensor, "T"]
 ) -> Float[Tensor, "T"]:
     """Share of all valid joints of all poses whose error is at most each threshold; NaN where there are none."""
-    within = (errors_mm[..., None] <= thresholds_mm) & valid[..., None]
-    return within.flatten(0, -2).sum(0) / valid.sum()
+    counts = joints_within(errors_mm, valid, thresholds_mm)
+    return counts.reshape(-1, len(thresholds_mm)).sum(0) / valid.sum()

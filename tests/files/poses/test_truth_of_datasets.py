@@ -61,7 +61,7 @@ def test_parts_of_real_actors(data: Path, scene: str, tmp_path: Path) -> None:
 
 
 def test_mvor_projects_onto_its_own_2d_labels(data: Path) -> None:
-    """Known: medians of 7.7, 8.9 and 7.9 px by camera, over nearly these labels, which are rough and made from depth."""
+    """Known: medians of 7.7, 8.9 and 7.9 px by camera, over nearly these labels, rough and made from depth."""
     path = file_of(data, "mvor", "camma_mvor_2018_days123.json")
     poses, rig, document = trivox.load_poses(path), trivox.load_rig(path), read_json(path)
     people = {(person["image_ids"], person["person_id"]) for person in document["annotations3D"]}
