@@ -35,6 +35,7 @@ FLOORS: list[set[str]] = [
         "options",
         "people",
         "predict",
+        "prepare",
         "progress",
         "recording",
     }

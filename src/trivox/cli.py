@@ -20,6 +20,7 @@ from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg,
 from trivox.errors import InputError
 
 if TYPE_CHECKING:
+    from trivox.data.labels import Labels
     from trivox.evaluation_report import Report
     from trivox.geometry.rig import Rig
 
@@ -352,6 +353,76 @@ class Evaluate:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrepareDataset:
+    """What both datasets share."""
+
+    raw: Annotated[Positional[Path], arg(metavar="RAW")]
+    """Folder of the downloads, unpacked."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for pictures and labels.json."""
+    undistort: bool = False
+    """Also write pictures with the lens undone."""
+    published_labels: bool = False
+    """Also write the label file (.npy) that the published system reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareHuman36m(PrepareDataset):
+    """Human3.6M: pictures from the videos, boxes from the masks, 3D from the CDF or h5 files."""
+
+    cameras: Annotated[Path | None, _unset("FILE")] = None
+    """Camera parameters: the published JSON or a metadata.xml; else the metadata.xml in RAW."""
+    subjects: Annotated[tuple[str, ...], _unset("S [S ...]")] = ()
+    """Only these of the seven subjects."""
+    boxes: Annotated[Literal["masks", "joints"] | Path, arg(metavar="{masks,joints}|TABLE")] = "masks"
+    """Of the ground-truth masks, around the projected joints, or of a table (.npy)."""
+    every: Annotated[int, arg(metavar="N")] = 5
+    """Take every N-th frame of the 50 Hz videos."""
+    skip_missing: bool = False
+    """Go on without files that are missing."""
+
+    def run(self) -> None:
+        from trivox.prepare import prepare_human36m
+
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        _print_labels(prepare_human36m(options.pop("raw"), options.pop("out"), **options), self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparePanoptic(PrepareDataset):
+    """CMU Panoptic: the official tree with videos or images; several people, each with box and identity."""
+
+    kind: Literal["hd", "vga"] = "hd"
+    """HD or VGA cameras, which have poses of their own."""
+    sequences: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Only these sequences."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Only these cameras (00_03)."""
+    ignore_cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Not these cameras."""
+    boxes: Annotated[Literal["joints", "detector"] | Path, arg(metavar="{joints,detector}|TABLE")] = "joints"
+    """Around the projected joints, of the bundled detector, or of a table (.npy) or folder of detections."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Take every N-th of the frames that have poses and pictures."""
+
+    def run(self) -> None:
+        from trivox.prepare import prepare_panoptic
+
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        _print_labels(prepare_panoptic(options.pop("raw"), options.pop("out"), **options), self.out)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Make a dataset ready: pictures and labels from a raw download."""
+
+    command: Annotated[PrepareHuman36m, subcommand("human36m")] | Annotated[PreparePanoptic, subcommand("panoptic")]
+
+    def run(self) -> None:
+        self.command.run()
+
+
 @dataclass(frozen=True)
 class Demo:
     """Run all on a small rendered scene that comes along; compare with its truth."""
@@ -376,6 +447,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
+        | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Demo, subcommand("demo")]
     ]
@@ -397,7 +469,9 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 `trivox --version` tells which trivox this is."""
 
 
-def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Evaluate | Demo:
+def _parsed(
+    arguments: Sequence[str],
+) -> Predict | Triangulate | Calibration | Weights | Prepare | Evaluate | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 
@@ -439,6 +513,15 @@ def _refuse_to_overwrite(out: Path) -> None:
     for path in (out, *(folder / name for name in pair)):
         if path.is_file():
             raise InputError(f"{path} exists and is not overwritten; remove it, or choose another name")
+
+
+def _print_labels(labels: Labels, out: Path) -> None:
+    views = int(labels.present.sum())
+    recordings = len(set(labels.recording.tolist()))
+    print(
+        f"{labels.name}: {len(labels)} poses in {recordings} recordings, {views} views of "
+        f"{len(labels.camera_names)} cameras; labels in {out / 'labels.json'} and {out / 'labels.npz'}"
+    )
 
 
 def _print_result(out: Path) -> None:

@@ -27,11 +27,13 @@ from golden.datasets import (
 from golden.labels import plain
 
 from trivox.data.area import cut_by_area
+from trivox.data.box_tables import detections_in, read_panoptic_boxes, write_panoptic_boxes
 from trivox.data.boxes import scaled, squared, squared_about_rounded_middle
 from trivox.data.centres import centres_of_results
 from trivox.data.crops import cropped
 from trivox.data.human36m import read_human36m_npy, write_human36m_npy
 from trivox.data.labels import Labels
+from trivox.data.open_labels import load_labels
 from trivox.data.panoptic import MM_PER_CM, read_panoptic_npy, write_panoptic_npy
 from trivox.data.samples import Sample, collate
 from trivox.data.splits import read_split, rows_of_parts
@@ -39,6 +41,7 @@ from trivox.data.undistortion import undistorted_picture, undistortion_maps
 from trivox.files.images import read_image
 from trivox.geometry.cameras import Cameras
 from trivox.models.pose_resnet import PoseResNet
+from trivox.prepare import prepare_panoptic
 
 table = cache(table_of)
 
@@ -262,3 +265,48 @@ def test_crop_and_resize(case: Case, tolerances: Tolerances) -> None:
     left, top, right, bottom = (float(v) for v in case["ltrb"])
     cut_by_area(picture, (left, top, right, bottom), out)
     assert_within(tolerances, "resize_grey_levels", out.transpose(1, 2, 0) * 255.0, resized, case["case"])
+
+
+TWINS = ("_plain.npz", "_labels_plain.npz")
+
+
+def raw_trees() -> dict[str, Case]:
+    """Folders of detections and the trees and tables that belong to them."""
+    found = sorted(DATASETS.glob("*_detections"))
+    return {path.name.removesuffix("_detections"): {"detections": path} for path in found}
+
+
+@each_case(raw_trees())
+def test_tables_made_of_raw_trees(case: Case, tmp_path: Path) -> None:
+    detections: Path = case["detections"]
+    raw = detections.with_name(detections.name.removesuffix("_detections"))
+    (twin,) = [raw.with_name(f"{raw.name}{end}") for end in TWINS if raw.with_name(f"{raw.name}{end}").is_file()]
+    expected = plain(twin)
+    labels = prepare_panoptic(raw, tmp_path / "out", boxes=detections, published_labels=True)
+    assert labels.camera_names == tuple(expected["camera_names"])
+    assert [r.name for r in labels.recordings] == list(expected["action_names"])
+    np.testing.assert_array_equal(labels.recording, expected["table_action_idx"])
+    np.testing.assert_array_equal(labels.frames, expected["table_frame_name"])
+    np.testing.assert_array_equal(labels.people, expected["table_person_id"])
+    np.testing.assert_array_equal(labels.boxes_px, expected["table_bbox_by_camera_tlbr"][..., :4])
+    again = read_panoptic_npy(tmp_path / "out" / "cmu-multiview-labels.npy", raw)
+    np.testing.assert_allclose(again.points_mm / MM_PER_CM, expected["table_keypoints"][..., :3], rtol=1e-6)
+    for name in ("R", "t", "K", "dist"):
+        content = np.load(tmp_path / "out" / "cmu-multiview-labels.npy", allow_pickle=True).item()
+        there = labels.has_camera
+        np.testing.assert_allclose(content["cameras"][name][there], expected[f"cameras_{name}"][there], rtol=1e-6)
+    assert sorted(content["person_ids"]) == sorted(expected["person_ids"])
+    assert load_labels(tmp_path / "out" / "labels.json").recordings == labels.recordings
+
+
+@each_case({path.parent.name: {"path": path} for path in sorted(DATASETS.glob("*/cmu-bboxes.npy"))})
+def test_box_tables_made_of_detections(case: Case, tmp_path: Path) -> None:
+    table = detections_in(DATASETS / f"{case['path'].parent.name}_detections")
+    write_panoptic_boxes(table, tmp_path / "boxes.npy")
+    ours, theirs = (np.load(path, allow_pickle=True).item() for path in (tmp_path / "boxes.npy", case["path"]))
+    assert {s: set(cameras) for s, cameras in ours.items()} == {s: set(cameras) for s, cameras in theirs.items()}
+    for sequence, cameras in theirs.items():
+        for camera, boxes in cameras.items():
+            np.testing.assert_array_equal(ours[sequence][camera], boxes)
+    read = read_panoptic_boxes(case["path"])
+    assert read.keys() == table.keys() and all(np.array_equal(read[k], np.trunc(table[k][:, :4])) for k in read)

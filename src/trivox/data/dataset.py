@@ -33,6 +33,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from trivox.data.area import cut_by_area
@@ -84,11 +85,11 @@ class Pick(NamedTuple):
 
 
 class _View(NamedTuple):
-    """One picture made ready: `image` (3, h, w) in 0..1, what was taken of the recorded picture, and its size there."""
+    """One picture made ready: its size (h, w), and the box of the recorded picture that it shows."""
 
-    image: Float32[np.ndarray, "3 h w"]
-    taken: tuple[int, int, int, int]
     size_hw: tuple[int, int]
+    taken: tuple[int, int, int, int]
+    image: Float32[np.ndarray, "3 h w"]
 
 
 class PoseDataset(Dataset[Sample]):
@@ -114,22 +115,27 @@ class PoseDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int | Pick) -> Sample:
         row, places = index if isinstance(index, Pick) else (int(index), range(len(self.camera_indices)))
-        views = [self._view(row, place) for place in places]
-        return self._sample(row, list(places), views)
+        hw = self.options.image_hw
+        # Pictures of a known size are made where they will be: copying them takes as long as making them.
+        images = None if hw is None else torch.zeros(len(places), 3, *hw)
+        views = [self._view(row, p, None if images is None else images[i].numpy()) for i, p in enumerate(places)]
+        return self._sample(row, list(places), views, _filled_up(views) if images is None else images)
 
-    def _view(self, row: int, place: int) -> _View | None:
-        """The picture of one camera, or None where the view is missing."""
+    def _view(self, row: int, place: int, out: Float32[np.ndarray, "3 h w"] | None) -> _View | None:
+        """The picture of one camera, in `out` where that is given, or None where the view is missing."""
         if not self.present[row, place]:
             return None
         camera = int(self.camera_indices[place])
         try:
-            return self._read(row, camera, self.boxes_px[row, place])
+            return self._read(row, camera, self.boxes_px[row, place], out)
         except InputError as error:
             if self.options.unreadable == "missing":
                 return None
             raise InputError(f"{self.labels.key(row)}: {error}") from error
 
-    def _read(self, row: int, camera: int, box: Int[np.ndarray, "4"]) -> _View:
+    def _read(
+        self, row: int, camera: int, box: Int[np.ndarray, "4"], out: Float32[np.ndarray, "3 h w"] | None
+    ) -> _View:
         labels, options = self.labels, self.options
         recording = int(labels.recording[row])
         lens = labels.cameras[recording, camera]
@@ -146,7 +152,7 @@ class PoseDataset(Dataset[Sample]):
             picture = undistorted_part(picture, lens, np.array([left, top, right, bottom]))
             left_now, top_now = min(left, 0), min(top, 0)
         box_now = (left_now, top_now, left_now + right - left, top_now + bottom - top)
-        image = np.empty((3, *size_hw), np.float32)
+        image = np.empty((3, *size_hw), np.float32) if out is None else out
         if options.pixels == "opencv":
             cut = cropped(picture, np.array(box_now))
             image[:] = _resized(cut, size_hw).transpose(2, 0, 1) / np.float32(255)
@@ -154,7 +160,7 @@ class PoseDataset(Dataset[Sample]):
             hw = (read.image_hw[0] / read.factor, read.image_hw[1] / read.factor)
             part = tuple(v / read.factor for v in box_now)
             cut_by_area(picture, (part[0], part[1], part[2], part[3]), image, hw if read.factor > 1 else None)
-        return _View(image, (left, top, right, bottom), (bottom - top, right - left))
+        return _View(size_hw, (left, top, right, bottom), image)
 
     def _largest_factor(self, box: Int[np.ndarray, "4"]) -> float:
         """By how much pictures may be reduced before they are cut: not at all where every pixel is needed."""
@@ -162,13 +168,13 @@ class PoseDataset(Dataset[Sample]):
             return 1.0
         return float(min((box[3] - box[1]) / self.options.image_hw[0], (box[2] - box[0]) / self.options.image_hw[1]))
 
-    def _sample(self, row: int, places: list[int], views: Sequence[_View | None]) -> Sample:
+    def _sample(self, row: int, places: list[int], views: Sequence[_View | None], images: Tensor) -> Sample:
         labels = self.labels
         present = torch.tensor([view is not None for view in views])
         truth, valid = torch.from_numpy(labels.points_mm[row]), torch.from_numpy(labels.valid[row])
         centre_mm, has_centre = self._centre(row, truth, valid)
         return Sample(
-            images=self._images(views),
+            images=images,
             present=present,
             cameras=self._cameras(row, places, views),
             boxes_px=torch.from_numpy(self.boxes_px[row, places]),
@@ -180,15 +186,6 @@ class PoseDataset(Dataset[Sample]):
             key=labels.key(row),
         )
 
-    def _images(self, views: Sequence[_View | None]) -> torch.Tensor:
-        sizes = [view.image.shape[1:] for view in views if view is not None]
-        h, w = self.options.image_hw or (max((s[0] for s in sizes), default=1), max((s[1] for s in sizes), default=1))
-        images = torch.zeros(len(views), 3, h, w)
-        for image, view in zip(images, views, strict=True):
-            if view is not None:
-                image[:, : view.image.shape[1], : view.image.shape[2]] = torch.from_numpy(view.image)
-        return images
-
     def _cameras(self, row: int, places: list[int], views: Sequence[_View | None]) -> Cameras:
         """Cameras of the pictures. That of a missing view is the recorded one, said to have the size of the image."""
         recorded = self.labels.row_cameras(row)[torch.from_numpy(self.camera_indices[places])]
@@ -196,17 +193,27 @@ class PoseDataset(Dataset[Sample]):
             recorded = recorded.without_distortion()
         h, w = self.options.image_hw or (1, 1)
         taken = torch.tensor([view.taken if view is not None else (0, 0, w, h) for view in views]).to(recorded.K)
-        size_hw = torch.tensor([view.image.shape[1:] if view is not None else (h, w) for view in views])
+        size_hw = torch.tensor([view.size_hw if view is not None else (h, w) for view in views])
         cut = recorded.cropped(taken)
         assert cut.image_hw is not None
         factors = size_hw.to(taken) / cut.image_hw.to(taken)
         return replace(cut.scaled(factors.flip(-1)), image_hw=size_hw)
 
-    def _centre(self, row: int, truth: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _centre(self, row: int, truth: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         if self.centres_mm is not None:
             return torch.from_numpy(self.centres_mm[row]), torch.tensor(True)
         root = root_points(truth, valid, self.labels.skeleton)
         return root.points[0], root.valid[0]
+
+
+def _filled_up(views: Sequence[_View | None]) -> Float32[Tensor, "V 3 h w"]:
+    """Pictures of different size, each in the top left corner of the largest size there is."""
+    sizes = [view.size_hw for view in views if view is not None]
+    images = torch.zeros(len(views), 3, max((h for h, _ in sizes), default=1), max((w for _, w in sizes), default=1))
+    for image, view in zip(images, views, strict=True):
+        if view is not None:
+            image[:, : view.size_hw[0], : view.size_hw[1]] = torch.from_numpy(view.image)
+    return images
 
 
 def _resized(picture: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:

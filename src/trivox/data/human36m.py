@@ -40,10 +40,14 @@ def recording_of(subject: str, trial: str) -> Recording:
     return Recording(name, subject, trial.rpartition("-")[0] or trial, part, damaged=name in DAMAGED)
 
 
+def pictures_of(root: Path, undistorted: bool) -> Pictures:
+    """Where the pictures of a tree are, and whether it has undistorted ones."""
+    return Pictures(root, _PICTURES, _UNDISTORTED if undistorted else None, first_file=1)
+
+
 def pictures_in(root: Path) -> Pictures:
     """Pictures of a prepared tree; the undistorted ones where the tree has some."""
-    undistorted = next(root.glob("*/*/imageSequence-undistorted"), None) is not None
-    return Pictures(root, _PICTURES, _UNDISTORTED if undistorted else None, first_file=1)
+    return pictures_of(root, next(root.glob("*/*/imageSequence-undistorted"), None) is not None)
 
 
 def read_human36m_npy(path: Path, root: Path) -> Labels:

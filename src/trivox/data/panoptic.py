@@ -8,6 +8,7 @@ field's name says. A joint has a confidence, which is -1 (any number up to 0) wh
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,13 +25,21 @@ UP = (0.0, -1.0, 0.0)
 # The parts of the published system where no split of frames is given.
 TRAIN = ("171026_pose1", "171026_pose2", "171026_pose3", "171204_pose1", "171204_pose2", "171204_pose3", "171204_pose4")
 TEST = ("171204_pose5", "171204_pose6")
-PICTURES = "{recording}/hdImgs/{camera}/{camera}_{file:08}.jpg"
+_PICTURES = "{recording}/KINDImgs/{camera}/{camera}_{file:08}.jpg"
+
+Kind = Literal["hd", "vga"]
 
 
 def recording_of(sequence: str) -> Recording:
     """The recording of a sequence, with its place in the protocol."""
     part = "train" if sequence in TRAIN else "test" if sequence in TEST else ""
     return Recording(sequence, action=sequence, part=part)
+
+
+def pictures_of(root: Path, kind: Kind = "hd", undistorted: bool = False) -> Pictures:
+    """Where the pictures of a tree are, and whether it has undistorted ones."""
+    plain = _PICTURES.replace("KIND", kind)
+    return Pictures(root, plain, plain.replace("Imgs", "Imgs-undistorted") if undistorted else None)
 
 
 def read_panoptic_npy(path: Path, root: Path) -> Labels:
@@ -55,7 +64,7 @@ def read_panoptic_npy(path: Path, root: Path) -> Labels:
         valid=valid,
         confidence=np.where(valid, joints[..., 3], np.float32(0)),
         boxes_px=boxes[..., :4],
-        pictures=Pictures(root, PICTURES),
+        pictures=pictures_of(root),
         up=torch.tensor(UP, dtype=torch.float64),
     )
 

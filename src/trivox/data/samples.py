@@ -13,6 +13,7 @@ from typing import Any
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.utils.data import default_collate
 
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
@@ -58,8 +59,10 @@ def collate(samples: Sequence[Sample]) -> Sample:
     assert len(counts) == 1, f"a batch has one number of views, not {sorted(counts)}"
     heights, widths = zip(*(sample.images.shape[-2:] for sample in samples), strict=True)
     size_hw = (max(heights), max(widths))
-    batch = Sample.stack([replace(s, images=_filled(s.images, size_hw)) for s in samples])
-    return replace(batch, key=tuple(str(sample.key) for sample in samples))
+    batch = Sample.stack([replace(sample, images=sample.images[..., :0, :0]) for sample in samples])
+    # torch's own collate joins tensors right in the memory that a worker shares with its loader.
+    images: Tensor = default_collate([_filled(sample.images, size_hw) for sample in samples])
+    return replace(batch, images=images, key=tuple(str(sample.key) for sample in samples))
 
 
 def _filled(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
