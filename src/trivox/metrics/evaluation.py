@@ -154,17 +154,19 @@ class _Chosen:
 
 @dataclass(frozen=True)
 class _Errors:
-    """Of n poses: of their joints (n, J), NaN where there is no such error, and which of their parts are correct.
+    """Of n poses: of their joints (n, J), NaN where there is no such error, and counts of what is right.
 
     compared  joints that both have.
+    of_poses  means of the three errors over these, (n, 3).
     within    joints of each pose within every threshold of AUC and PCK, in the protocol's measure, (n, T),
-    counts    out of so many, (n); one that was not found is within none.
+    counts    out of so many, (n); one that was not found is within none. Parts (n): likewise.
     """
 
     absolute_mm: Tensor
     relative_mm: Tensor
     aligned_mm: Tensor
     compared: Tensor
+    of_poses: Tensor
     within: Tensor
     counts: Tensor
     correct_parts: Tensor
@@ -240,15 +242,19 @@ def _errors(chosen: _Chosen, protocol: Protocol) -> _Errors:
     counting = chosen.valid if is_absolute else chosen.valid & chosen.has_true_origin
     found = torch.where(compared & ~measured.isnan(), measured, torch.inf)
     parts = [chosen.skeleton.indices(bone) for bone in parts_of(chosen.skeleton)]
+    known = parts_known(chosen.valid, parts)
+    correct = correct_parts(ours, theirs, parts) & parts_known(chosen.found, parts) & known
+    in_shape = joint_errors_mm(aligned(ours, theirs, compared), theirs)
     return _Errors(
         absolute_mm=absolute,
         relative_mm=relative,
-        aligned_mm=joint_errors_mm(aligned(ours, theirs, compared), theirs),
+        aligned_mm=in_shape,
         compared=compared,
+        of_poses=torch.stack([mean_over_joints(e, compared) for e in (absolute, relative, in_shape)], dim=-1),
         within=joints_within(found, counting, torch.tensor(AUC_MM + PCK_MM, dtype=torch.float64)),
         counts=counting.sum(-1),
-        correct_parts=correct_parts(ours, theirs, parts) & parts_known(chosen.found, parts),
-        known_parts=parts_known(chosen.valid, parts),
+        correct_parts=correct.sum(-1),
+        known_parts=known.sum(-1),
     )
 
 
@@ -266,21 +272,17 @@ def _groups(subjects: np.ndarray, actions: np.ndarray, protocol: Protocol) -> di
 
 
 def _score(errors: _Errors, members: Bool[Tensor, "n"]) -> Score:
-    compared = errors.compared[members]
-    absolute, relative, in_shape = (
-        _mean(mean_over_joints(values[members], compared))
-        for values in (errors.absolute_mm, errors.relative_mm, errors.aligned_mm)
-    )
-    shares = errors.within[members].sum(0) / errors.counts[members].sum()
-    known = errors.known_parts[members]
+    rows = members.nonzero()[:, 0]
+    absolute, relative, in_shape = map(_mean, errors.of_poses[rows].unbind(-1))
+    shares = errors.within[rows].sum(0) / errors.counts[rows].sum()
     return Score(
-        poses=int(members.sum()),
+        poses=len(rows),
         absolute_mm=absolute,
         relative_mm=relative,
         aligned_mm=in_shape,
         pck=tuple(_mean(share) for share in shares[len(AUC_MM) :]),
         auc=_mean(shares[: len(AUC_MM)]),
-        pcp=_mean(errors.correct_parts[members][known].double()),
+        pcp=_mean((errors.correct_parts[rows].sum() / errors.known_parts[rows].sum())[None]),
     )
 
 
