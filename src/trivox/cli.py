@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg, subcommand
@@ -20,6 +20,8 @@ from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg,
 from trivox.errors import InputError
 
 if TYPE_CHECKING:
+    from trivox.data.labels import Labels
+    from trivox.evaluation_report import Report
     from trivox.geometry.rig import Rig
 
 
@@ -31,7 +33,15 @@ def _unset(metavar: str) -> object:
 RigPath = Annotated[Positional[Path], arg(metavar="RIG")]
 Method = Literal["ransac", "linear"]
 Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
-SkeletonName = Literal["coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18"]
+SkeletonName = Literal[
+    "coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18", "mmpose_h36m17", "mpi3dhp17"
+]
+# fmt: off
+ProtocolName = Literal[
+    "human36m-absolute", "human36m-relative", "panoptic-absolute", "panoptic-relative", "elbows-wrists-knees",
+    "limbs", "absolute", "relative", "people", "parts",
+]
+# fmt: on
 Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
 
@@ -260,6 +270,173 @@ class Weights:
         print(f"wrote {self.out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score 3D joints against their truth, by a named protocol (docs/protocols.md)."""
+
+    predictions: Annotated[Positional[Path | None], _unset("PREDICTIONS")] = None
+    """Result folder, file of poses (.npz, .trc, .csv), or results.pkl of the published system."""
+    truth: Annotated[Path | None, _unset("FILE")] = None
+    """File of true poses: .npz, .trc or .csv."""
+    labels: Annotated[Path | None, _unset("FILE")] = None
+    """Label table of a dataset, in place of --truth."""
+    protocol: Annotated[ProtocolName | None, _unset(f"{{{','.join(get_args(ProtocolName))}}}")] = None
+    """What counts, and from where it is measured; unless given, what fits the truth."""
+    part: Literal["train", "test", "both"] = "test"
+    """Rows of the label table that were predicted."""
+    split: Annotated[Path | None, _unset("YAML")] = None
+    """File that splits frames into parts, in place of the dataset's own parts."""
+    damaged: Literal["with", "without"] = "with"
+    """Whether rows with truth known to be broken were predicted; each protocol decides whether they count."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Of the test every n-th row was predicted."""
+    recordings: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Recordings that were predicted, by name, in place of a part."""
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
+    """Joints of a results.pkl, or joints to take of another file."""
+    units: Units = None
+    """Unit of a results.pkl: mm unless given; of Panoptic the published programs write cm."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """Joints with truth but without prediction: refused, or left out of means and wrong in shares."""
+    out: Annotated[Path | None, _unset("DIR")] = None
+    """Folder for evaluation.json and evaluation.csv."""
+    metric_json: Annotated[Path | None, _unset("FILE")] = None
+    """Write the errors as the published system does."""
+    compare: Annotated[Path | None, _unset("FILE")] = None
+    """Another metric.json, to stand beside."""
+
+    weights: Annotated[Path | None, _unset("MODEL")] = None
+    """Model file, or a model that comes along by name, to run over the rows of --labels in place of PREDICTIONS."""
+    pictures: Annotated[Path | None, _unset("DIR")] = None
+    """With --weights: folder with the pictures of a label table (.npy) of the published system."""
+    results_pkl: Annotated[Path | None, _unset("FILE")] = None
+    """With --weights: keep the predictions as the published system does."""
+    centres: Annotated[str, arg(metavar="{own,truth}|RESULTS_PKL")] = "own"
+    """With a volumetric model: where its cubes are; found by itself, true, or from an earlier run on these rows."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras to use; all unless given."""
+    ignore_cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras not to use."""
+    scale_bbox: Annotated[float, arg(metavar="FACTOR")] = 1.0
+    """With --weights: how much larger than the box pictures are cut."""
+    undistort_images: Literal["on", "off"] = "off"
+    """With --weights: undo the lens in the pictures; else cameras keep it."""
+    unreadable: Literal["raise", "missing"] = "raise"
+    """With --weights: stop at a picture that cannot be read, or take its view as missing."""
+    batch_size: Annotated[int, arg(metavar="N")] = 8
+    """With --weights: samples at a time."""
+    workers: Annotated[int, arg(metavar="N")] = 2
+    """With --weights: processes that read pictures."""
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """With --weights: cpu, cuda; a GPU where there is one."""
+
+    def run(self) -> None:
+        from trivox.evaluation_inputs import Rows
+        from trivox.evaluation_report import print_report
+
+        if (self.predictions is None) == (self.weights is None):
+            raise InputError("give either predictions or a model to make them (--weights)")
+        rows = Rows(self.part, self.split, self.damaged, self.every, self.recordings)
+        shared = ("protocol", "missing", "out", "metric_json", "compare")
+        options = {"rows": rows, **{name: getattr(self, name) for name in shared}}
+        print_report(self._of_files(options) if self.weights is None else self._of_model(options))
+
+    def _of_files(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate import evaluate
+
+        assert self.predictions is not None
+        files = {"truth": self.truth, "labels": self.labels}
+        return evaluate(self.predictions, skeleton=self.skeleton, units=self.units, **files, **options)
+
+    def _of_model(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate_model import Running, Views, evaluate_model
+
+        assert self.weights is not None
+        if self.labels is None or self.truth is not None:
+            raise InputError("a model is run over the rows of a label table; give --labels, and no --truth")
+        centres = self.centres if self.centres in ("own", "truth") else Path(self.centres)
+        undistort = self.undistort_images == "on"
+        return evaluate_model(
+            self.weights,
+            labels=self.labels,
+            pictures=self.pictures,
+            views=Views(self.cameras, self.ignore_cameras, self.scale_bbox, undistort, self.unreadable),
+            running=Running(self.batch_size, self.workers, self.device, centres, self.units or "mm"),
+            results_pkl=self.results_pkl,
+            **options,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareDataset:
+    """What both datasets share."""
+
+    raw: Annotated[Positional[Path], arg(metavar="RAW")]
+    """Folder of the downloads, unpacked."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for pictures and labels.json."""
+    undistort: bool = False
+    """Also write pictures with the lens undone."""
+    published_labels: bool = False
+    """Also write the label file (.npy) that the published system reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareHuman36m(PrepareDataset):
+    """Human3.6M: pictures from the videos, boxes from the masks, 3D from the CDF or h5 files."""
+
+    cameras: Annotated[Path | None, _unset("FILE")] = None
+    """Camera parameters: the published JSON or a metadata.xml; else the metadata.xml in RAW."""
+    subjects: Annotated[tuple[str, ...], _unset("S [S ...]")] = ()
+    """Only these of the seven subjects."""
+    boxes: Annotated[Literal["masks", "joints"] | Path, arg(metavar="{masks,joints}|TABLE")] = "masks"
+    """Of the ground-truth masks, around the projected joints, or of a table (.npy)."""
+    every: Annotated[int, arg(metavar="N")] = 5
+    """Take every N-th frame of the 50 Hz videos."""
+    skip_missing: bool = False
+    """Go on without files that are missing."""
+
+    def run(self) -> None:
+        from trivox.prepare import prepare_human36m
+
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        _print_labels(prepare_human36m(options.pop("raw"), options.pop("out"), **options), self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparePanoptic(PrepareDataset):
+    """CMU Panoptic: the official tree with videos or images; several people, each with box and identity."""
+
+    kind: Literal["hd", "vga"] = "hd"
+    """HD or VGA cameras, which have poses of their own."""
+    sequences: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Only these sequences."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Only these cameras (00_03)."""
+    ignore_cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Not these cameras."""
+    boxes: Annotated[Literal["joints", "detector"] | Path, arg(metavar="{joints,detector}|TABLE")] = "joints"
+    """Around the projected joints, of the bundled detector, or of a table (.npy) or folder of detections."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Take every N-th of the frames that have poses and pictures."""
+
+    def run(self) -> None:
+        from trivox.prepare import prepare_panoptic
+
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        _print_labels(prepare_panoptic(options.pop("raw"), options.pop("out"), **options), self.out)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Make a dataset ready: pictures and labels from a raw download."""
+
+    command: Annotated[PrepareHuman36m, subcommand("human36m")] | Annotated[PreparePanoptic, subcommand("panoptic")]
+
+    def run(self) -> None:
+        self.command.run()
+
+
 @dataclass(frozen=True)
 class Demo:
     """Run all on a small rendered scene that comes along; compare with its truth."""
@@ -284,6 +461,8 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
+        | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Demo, subcommand("demo")]
     ]
 ]
@@ -304,7 +483,9 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 `trivox --version` tells which trivox this is."""
 
 
-def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Demo:
+def _parsed(
+    arguments: Sequence[str],
+) -> Predict | Triangulate | Calibration | Weights | Prepare | Evaluate | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 
@@ -346,6 +527,15 @@ def _refuse_to_overwrite(out: Path) -> None:
     for path in (out, *(folder / name for name in pair)):
         if path.is_file():
             raise InputError(f"{path} exists and is not overwritten; remove it, or choose another name")
+
+
+def _print_labels(labels: Labels, out: Path) -> None:
+    views = int(labels.present.sum())
+    recordings = len(set(labels.recording.tolist()))
+    print(
+        f"{labels.name}: {len(labels)} poses in {recordings} recordings, {views} views of "
+        f"{len(labels.camera_names)} cameras; labels in {out / 'labels.json'} and {out / 'labels.npz'}"
+    )
 
 
 def _print_result(out: Path) -> None:

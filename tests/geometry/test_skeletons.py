@@ -14,6 +14,8 @@ from trivox.geometry.skeletons import (
     H36M_17,
     LIMB_BONES,
     LIMB_JOINTS,
+    MMPOSE_H36M_17,
+    MPI_3DHP_17,
     MPII_16,
     NEAR,
     PANOPTIC_19,
@@ -67,6 +69,19 @@ NAMES = st.sampled_from(list(SKELETONS))
                 19: "left_big_toe",
             },
         ),
+        (
+            MMPOSE_H36M_17,
+            {
+                0: "pelvis",
+                1: "right_hip",
+                6: "left_ankle",
+                8: "neck",
+                9: "head_nose",
+                10: "head_top",
+                16: "right_wrist",
+            },
+        ),
+        (MPI_3DHP_17, {0: "head_top", 2: "right_shoulder", 8: "right_hip", 13: "left_ankle", 15: "spine", 16: "head"}),
         (COCO_18, {1: "neck", 7: "left_wrist", 8: "right_hip", 13: "left_ankle", 17: "left_ear"}),
     ],
 )
@@ -120,8 +135,8 @@ def test_conversion_agrees_with_names_joint_by_joint(source: Skeleton, target: S
     ):
         if joint in by_name:
             assert quality == "exact" and valid and torch.equal(point, by_name[joint])
-        elif all(name in by_name for name in NEAR.get(joint, ((),))[0]) and joint in NEAR:
-            expected = torch.stack([by_name[name] for name in NEAR[joint][0]]).mean(0)
+        elif recipes := [made for made in NEAR.get(joint, ()) if set(made) <= set(by_name)]:
+            expected = torch.stack([by_name[name] for name in recipes[0]]).mean(0)
             assert quality == "near" and valid and torch.allclose(point, expected)
         else:
             assert quality == "missing" and not valid and not point.any()
@@ -133,6 +148,14 @@ def test_what_cannot_be_had_is_missing() -> None:
     assert {n for n, q in quality.items() if q == "near"} == {"pelvis", "neck", "head_nose"}
     upper = conversion(PANOPTIC_19, BODY_25B).quality[BODY_25B.names.index("upper_neck")]
     assert upper == "missing", "the base of the neck is not its top"
+
+
+def test_orders_of_one_skeleton_convert_exactly_and_relatives_say_what_is_near() -> None:
+    assert set(conversion(MMPOSE_H36M_17, H36M_17).quality) == {"exact"}
+    assert MMPOSE_H36M_17.names != H36M_17.names
+    relative = dict(zip(H36M_17.names, conversion(MPI_3DHP_17, H36M_17).quality, strict=True))
+    assert {name for name, quality in relative.items() if quality != "exact"} == {"head_nose"}
+    assert relative["head_nose"] == "near"
 
 
 @every

@@ -89,10 +89,10 @@ def matched_joints(names: Sequence[str], skeleton: Skeleton | None, path: Path) 
 
 
 def _skeleton_with(names: list[str]) -> Skeleton:
-    for known in SKELETONS.values():
-        if set(known.names) == set(names):
-            return known
-    return skeleton_of(names)
+    """A known skeleton with these joints: one in this order before one in another."""
+    alike = [known for known in SKELETONS.values() if set(known.names) == set(names)]
+    ordered = [known for known in alike if known.names == tuple(names)]
+    return (ordered or alike or [skeleton_of(names)])[0]
 
 
 def _column(joint: str, found: list[str], skeleton: Skeleton) -> int:

@@ -4,11 +4,14 @@ A joint name stands for one point of the body, whatever skeleton it appears in, 
 compared by position. Names that programs share for different points are told apart: `neck` is the base of the
 neck between the shoulders (Human3.6M, Panoptic, OpenPose BODY_25), `upper_neck` lies where the neck meets the
 skull (BODY_25B); `head_nose` is Human3.6M's joint inside the head at the height of the nose, `nose` the tip
-that detectors look for.
+that detectors look for, `head` the middle of MPI-INF-3DHP's head.
 
 Orders follow the sources: COCO (cocodataset.org), the Human3.6M order of "Learnable Triangulation of Human
 Pose" (0 right ankle ... 16 head/nose), CMU Panoptic's COCO19, and OpenPose's output formats BODY_25, BODY_25B
-and COCO_18. `MPII_16` is the first sixteen of that Human3.6M order.
+and COCO_18. `MPII_16` is the first sixteen of that Human3.6M order. MMPose and VideoPose3D keep the same seventeen
+points of Human3.6M in another order, the dataset's own (0 pelvis, 1 right hip ...; their "thorax", "neck" and "head"
+are `neck`, `head_nose` and `head_top` here): `MMPOSE_H36M_17`, which converts exactly. MPI-INF-3DHP's seventeen
+(`MPI_3DHP_17`) have a head of their own, and convert nearly.
 """
 
 from __future__ import annotations
@@ -44,8 +47,9 @@ LIMB_JOINTS = tuple(
 NEAR: dict[str, tuple[tuple[str, ...], ...]] = {
     "pelvis": (("left_hip", "right_hip"),),
     "neck": (("left_shoulder", "right_shoulder"),),
-    "head_nose": (("nose",),),
-    "nose": (("head_nose",),),
+    "head_nose": (("nose",), ("head",)),
+    "nose": (("head_nose",), ("head",)),
+    "head": (("head_nose",), ("nose",)),
 }
 
 
@@ -161,6 +165,35 @@ H36M_17 = Skeleton(
     ),
     "pelvis",
 )
+MMPOSE_H36M_17 = Skeleton(
+    "mmpose_h36m17",
+    (
+        *("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("spine", "neck", "head_nose", "head_top"),
+        *("left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    H36M_17.bones,
+    "pelvis",
+)
+MPI_3DHP_17 = Skeleton(
+    "mpi3dhp17",
+    (
+        *("head_top", "neck", *_RIGHT_THEN_LEFT_ARM),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("pelvis", "spine", "head"),
+    ),
+    (
+        *_HIPS,
+        *_LEGS,
+        ("pelvis", "spine"),
+        ("spine", "neck"),
+        ("neck", "head"),
+        ("head", "head_top"),
+        *_SHOULDERS,
+        *_ARMS,
+    ),
+    "pelvis",
+)
 PANOPTIC_19 = Skeleton(
     "panoptic19",
     (
@@ -201,7 +234,7 @@ COCO_18 = Skeleton(
 
 # The names of the command line.
 SKELETONS: dict[str, Skeleton] = {
-    s.name: s for s in (COCO_17, H36M_17, MPII_16, PANOPTIC_19, BODY_25B, BODY_25, COCO_18)
+    s.name: s for s in (COCO_17, H36M_17, MPII_16, PANOPTIC_19, BODY_25B, BODY_25, COCO_18, MMPOSE_H36M_17, MPI_3DHP_17)
 }
 
 
