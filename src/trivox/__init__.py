@@ -1,6 +1,8 @@
 """trivox: synchronized, calibrated videos of people in, 3D joints in millimetres out."""
 
 from trivox.errors import InputError
+from trivox.evaluate import evaluate
+from trivox.evaluate_model import evaluate_model
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses
@@ -23,6 +25,8 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "evaluate",
+    "evaluate_model",
     "import_weights",
     "load_keypoints",
     "load_model",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, Positional, arg, subcommand
@@ -21,6 +21,7 @@ from trivox.errors import InputError
 
 if TYPE_CHECKING:
     from trivox.data.labels import Labels
+    from trivox.evaluation_report import Report
     from trivox.geometry.rig import Rig
 
 
@@ -35,6 +36,12 @@ Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
 SkeletonName = Literal[
     "coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18", "mmpose_h36m17", "mpi3dhp17"
 ]
+# fmt: off
+ProtocolName = Literal[
+    "human36m-absolute", "human36m-relative", "panoptic-absolute", "panoptic-relative", "elbows-wrists-knees",
+    "limbs", "absolute", "relative", "people", "parts",
+]
+# fmt: on
 Units = Annotated[Literal["mm", "cm", "m"] | None, _unset("{mm,cm,m}")]
 
 
@@ -252,6 +259,103 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score 3D joints against their truth, by a named protocol (docs/protocols.md)."""
+
+    predictions: Annotated[Positional[Path | None], _unset("PREDICTIONS")] = None
+    """Result folder, file of poses (.npz, .trc, .csv), or results.pkl of the published system."""
+    truth: Annotated[Path | None, _unset("FILE")] = None
+    """File of true poses: .npz, .trc or .csv."""
+    labels: Annotated[Path | None, _unset("FILE")] = None
+    """Label table of a dataset, in place of --truth."""
+    protocol: Annotated[ProtocolName | None, _unset(f"{{{','.join(get_args(ProtocolName))}}}")] = None
+    """What counts, and from where it is measured; unless given, what fits the truth."""
+    part: Literal["train", "test", "both"] = "test"
+    """Rows of the label table that were predicted."""
+    split: Annotated[Path | None, _unset("YAML")] = None
+    """File that splits frames into parts, in place of the dataset's own parts."""
+    damaged: Literal["with", "without"] = "with"
+    """Whether rows with truth known to be broken were predicted; each protocol decides whether they count."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Of the test every n-th row was predicted."""
+    recordings: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """Recordings that were predicted, by name, in place of a part."""
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
+    """Joints of a results.pkl, or joints to take of another file."""
+    units: Units = None
+    """Unit of a results.pkl: mm unless given; of Panoptic the published programs write cm."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """Joints with truth but without prediction: refused, or left out of means and wrong in shares."""
+    out: Annotated[Path | None, _unset("DIR")] = None
+    """Folder for evaluation.json and evaluation.csv."""
+    metric_json: Annotated[Path | None, _unset("FILE")] = None
+    """Write the errors as the published system does."""
+    compare: Annotated[Path | None, _unset("FILE")] = None
+    """Another metric.json, to stand beside."""
+
+    weights: Annotated[Path | None, _unset("MODEL")] = None
+    """Model file, or a model that comes along by name, to run over the rows of --labels in place of PREDICTIONS."""
+    pictures: Annotated[Path | None, _unset("DIR")] = None
+    """With --weights: folder with the pictures of a label table (.npy) of the published system."""
+    results_pkl: Annotated[Path | None, _unset("FILE")] = None
+    """With --weights: keep the predictions as the published system does."""
+    centres: Annotated[str, arg(metavar="{own,truth}|RESULTS_PKL")] = "own"
+    """With a volumetric model: where its cubes are; found by itself, true, or from an earlier run on these rows."""
+    cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras to use; all unless given."""
+    ignore_cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
+    """With --weights: cameras not to use."""
+    scale_bbox: Annotated[float, arg(metavar="FACTOR")] = 1.0
+    """With --weights: how much larger than the box pictures are cut."""
+    undistort_images: Literal["on", "off"] = "off"
+    """With --weights: undo the lens in the pictures; else cameras keep it."""
+    unreadable: Literal["raise", "missing"] = "raise"
+    """With --weights: stop at a picture that cannot be read, or take its view as missing."""
+    batch_size: Annotated[int, arg(metavar="N")] = 8
+    """With --weights: samples at a time."""
+    workers: Annotated[int, arg(metavar="N")] = 2
+    """With --weights: processes that read pictures."""
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """With --weights: cpu, cuda; a GPU where there is one."""
+
+    def run(self) -> None:
+        from trivox.evaluation_inputs import Rows
+        from trivox.evaluation_report import print_report
+
+        if (self.predictions is None) == (self.weights is None):
+            raise InputError("give either predictions or a model to make them (--weights)")
+        rows = Rows(self.part, self.split, self.damaged, self.every, self.recordings)
+        shared = ("protocol", "missing", "out", "metric_json", "compare")
+        options = {"rows": rows, **{name: getattr(self, name) for name in shared}}
+        print_report(self._of_files(options) if self.weights is None else self._of_model(options))
+
+    def _of_files(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate import evaluate
+
+        assert self.predictions is not None
+        files = {"truth": self.truth, "labels": self.labels}
+        return evaluate(self.predictions, skeleton=self.skeleton, units=self.units, **files, **options)
+
+    def _of_model(self, options: dict[str, Any]) -> Report:
+        from trivox.evaluate_model import Running, Views, evaluate_model
+
+        assert self.weights is not None
+        if self.labels is None or self.truth is not None:
+            raise InputError("a model is run over the rows of a label table; give --labels, and no --truth")
+        centres = self.centres if self.centres in ("own", "truth") else Path(self.centres)
+        undistort = self.undistort_images == "on"
+        return evaluate_model(
+            self.weights,
+            labels=self.labels,
+            pictures=self.pictures,
+            views=Views(self.cameras, self.ignore_cameras, self.scale_bbox, undistort, self.unreadable),
+            running=Running(self.batch_size, self.workers, self.device, centres, self.units or "mm"),
+            results_pkl=self.results_pkl,
+            **options,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareDataset:
     """What both datasets share."""
 
@@ -346,6 +450,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Demo, subcommand("demo")]
     ]
 ]
@@ -366,7 +471,9 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 `trivox --version` tells which trivox this is."""
 
 
-def _parsed(arguments: Sequence[str]) -> Predict | Triangulate | Calibration | Weights | Prepare | Demo:
+def _parsed(
+    arguments: Sequence[str],
+) -> Predict | Triangulate | Calibration | Weights | Prepare | Evaluate | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 

@@ -219,8 +219,8 @@ HOSTILE: dict[str, bytes] = {
     "array with data of another kind": BEGUN + b"(I1\n(I1\nt" + DTYPE + b"I00\nI8\ntb.",
     "array with a text as data type": BEGUN + b"(I1\n(I1\ntS'f8'\nI00\nC\x08aaaaaaaatb.",
     "array of dates": pickle.dumps(np.zeros(2, "M8[s]")),
-    "records": pickle.dumps(np.rec.array([(1, 2.0)], names="a,b")),
-    "masked array": pickle.dumps(np.ma.masked_array([1, 2], [0, 1])),
+    "records": pickle.dumps(np.zeros(2, "i4,f8").view(np.recarray)),
+    "masked array": pickle.dumps(np.ma.masked_array(np.zeros(2))),
     "matrix of objects with a class": pickle.dumps(_objects([object()])),
     "column beyond its row": b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nN(S'a'\nt(dS'a'\n("
     + DTYPE

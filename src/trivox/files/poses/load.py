@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from trivox.errors import InputError
+from trivox.files.poses.actors_mat import load_actors_mat
+from trivox.files.poses.mvor import load_mvor
 from trivox.files.poses.native import load_native, save_native
+from trivox.files.poses.plain import load_plain
 from trivox.files.poses.table import load_csv, save_csv
 from trivox.files.poses.trc import load_trc, save_trc
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_named
 
-SUFFIXES = (".npz", ".trc", ".csv")
+SUFFIXES = (".npz", ".trc", ".csv")  # read and written
+_OF_DATASETS = {".mat": load_actors_mat, ".json": load_mvor}
 
 
 def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
@@ -21,7 +25,7 @@ def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
     up where `poses.up` is known, in the world's own axes where it is not. Raises `InputError` for another
     suffix or a folder that cannot be written.
     """
-    path = _checked(path, "write")
+    path = _checked(path, "write", SUFFIXES)
     if path.suffix == ".trc":
         return save_trc(poses, path)
     (save_csv if path.suffix == ".csv" else save_native)(poses, path)
@@ -29,20 +33,23 @@ def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
 
 
 def load_poses(path: Path | str, *, skeleton: str | None = None) -> Poses:
-    """Read .npz, .trc (Y up, any unit) or .csv into millimetres. Raises `InputError` for anything else.
+    """Read .npz (ours, or plain arrays of others), .trc (Y up, any unit) or .csv into millimetres.
 
-    `skeleton` picks the joints of a .trc or .csv by name; without it the file's own joints stay.
+    The truth of two datasets is read too: actorsGT.mat of Shelf and Campus, and MVOR's .json. Raises `InputError` for
+    anything else. `skeleton` picks the joints of a .trc or .csv by name; without it the
+    file's own joints stay.
     """
-    path = _checked(path, "read")
+    path = _checked(path, "read", (*SUFFIXES, *_OF_DATASETS))
     wanted = skeleton_named(skeleton) if skeleton else None
-    if path.suffix == ".npz":
-        poses = load_native(path)
+    if path.suffix in (".npz", *_OF_DATASETS):
+        of_dataset = _OF_DATASETS.get(path.suffix)
+        poses = of_dataset(path) if of_dataset else load_plain(path) or load_native(path)
         return poses if wanted is None else poses.converted(wanted)
     return (load_trc if path.suffix == ".trc" else load_csv)(path, wanted)
 
 
-def _checked(path: Path | str, what: str) -> Path:
+def _checked(path: Path | str, what: str, suffixes: tuple[str, ...]) -> Path:
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"cannot {what} poses as {path}; expected a file name that ends in {', '.join(SUFFIXES)}")
+    if path.suffix not in suffixes:
+        raise InputError(f"cannot {what} poses as {path}; expected a file name that ends in {', '.join(suffixes)}")
     return path

@@ -1,0 +1,160 @@
+"""A model over the rows of a dataset: its predictions, and how good they are.
+
+    trivox.evaluate_model("model.safetensors", labels="labels.json", results_pkl="results.pkl")
+
+Samples are made as the model's profile asks: its picture size, its pixel origin, its way of shrinking pictures. The
+predictions are written as the published system does, so that a later volumetric run can take its cubes' centres from
+them (`centres`). Without these a volumetric model looks for the person itself; the true root is taken only where asked
+for, because it tells the model a part of the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Subset
+
+from trivox.data.centres import centres_of_results
+from trivox.data.dataset import DatasetOptions, PoseDataset
+from trivox.data.labels import Labels
+from trivox.data.samples import Sample, collate
+from trivox.errors import InputError
+from trivox.evaluate import Files, refuse_to_overwrite, scored
+from trivox.evaluation_inputs import (
+    Predictions,
+    Rows,
+    Units,
+    labels_of,
+    load_predictions,
+    save_predictions,
+    target_of_labels,
+)
+from trivox.evaluation_report import Report
+from trivox.geometry.triangulated import Triangulated
+from trivox.metrics.evaluation import Missing
+from trivox.models.checkpoints import load_model
+from trivox.models.configs import Model
+from trivox.models.volumetric import Volumetric
+from trivox.progress import progress
+
+Centres = Literal["own", "truth"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a model is run. `device` is torch's name; "auto" is a GPU where there is one.
+
+    `centres` of a volumetric model: its "own", the "truth", or the results.pkl of an earlier run on the same rows, in
+    `units`.
+    """
+
+    batch_size: int = 8
+    workers: int = 2
+    device: str = "auto"
+    centres: Centres | Path = "own"
+    units: Units = "mm"
+
+
+@dataclass(frozen=True)
+class Views:
+    """Which views a model sees: fields of `DatasetOptions` that are not the model's own."""
+
+    choose_cameras: tuple[str, ...] = ()
+    ignore_cameras: tuple[str, ...] = ()
+    scale_bbox: float = 1.0
+    undistort_images: bool = False
+    unreadable: Literal["raise", "missing"] = "raise"
+
+
+def evaluate_model(
+    weights: Path | str,
+    *,
+    labels: Path | str,
+    pictures: Path | str | None = None,
+    rows: Rows | None = None,
+    views: Views | None = None,
+    running: Running | None = None,
+    protocol: str | None = None,
+    missing: Missing = "refuse",
+    out: Path | str | None = None,
+    metric_json: Path | str | None = None,
+    results_pkl: Path | str | None = None,
+    compare: Path | str | None = None,
+) -> Report:
+    """Run the model in `weights` (or one that comes along, by name) over the `rows` of a label table, and score it.
+
+    `pictures` is the folder with the pictures of a label table of the published system. Everything else is as in
+    `evaluate`; `results_pkl` keeps the predictions. Raises `InputError` where anything does not fit.
+    """
+    running = running or Running()
+    refuse_to_overwrite(out, metric_json, results_pkl)
+    model = load_model(weights).to(_device(running.device))
+    table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
+    dataset = dataset_for(model, table, views or Views(), running)
+    predicted = predict_rows(model, dataset, running)
+    if results_pkl:
+        save_predictions(predicted, Path(results_pkl))
+    about = {"model": str(weights), "centres": str(running.centres)}
+    files = Files.of(out, metric_json, compare)
+    return scored(predicted, target_of_labels(table), protocol, missing, files, about)
+
+
+def dataset_for(model: Model, labels: Labels, views: Views, running: Running) -> PoseDataset:
+    """Samples of `labels` in the conventions of the model, with centres from an earlier run where there was one."""
+    options = DatasetOptions(
+        choose_cameras=views.choose_cameras,
+        ignore_cameras=views.ignore_cameras,
+        scale_bbox=views.scale_bbox,
+        undistort_images=views.undistort_images,
+        image_hw=model.image_hw,
+        pixels="opencv" if model.profile.name == "reference" else "area",
+        unreadable=views.unreadable,
+    )
+    centres_mm = None
+    if isinstance(centres := running.centres, Path):
+        earlier = load_predictions(centres, units=running.units)
+        if not isinstance(earlier, Predictions):
+            raise InputError(f"{centres} has no pose for each row of a dataset; give the results.pkl of an earlier run")
+        points = earlier.points_mm.numpy().astype(np.float32)
+        centres_mm = centres_of_results(points, np.arange(len(points)), earlier.skeleton, len(labels))
+    return PoseDataset(labels.with_cameras(model.profile.recorded(labels.cameras)), options, centres_mm)
+
+
+@torch.inference_mode()
+def predict_rows(model: Model, dataset: PoseDataset, running: Running) -> Predictions:
+    """One pose for every row of `dataset`, in its order; a row without any picture has none."""
+    shape = (len(dataset), len(model.skeleton))
+    points_mm, found = torch.zeros(*shape, 3), torch.zeros(shape, dtype=torch.bool)
+    rows = np.flatnonzero(dataset.present.any(1)).tolist()
+    loader = DataLoader(
+        Subset(dataset, rows), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
+    )
+    device = next(model.parameters()).device
+    with progress("samples", len(rows)) as advance:
+        for sample in loader:
+            triangulated = _run(model, sample.to(device), running.centres != "own")
+            points_mm[sample.row] = triangulated.points_mm.float().cpu()
+            found[sample.row] = triangulated.valid.cpu()
+            advance(len(sample.row))
+    return Predictions(points_mm, found, model.skeleton)
+
+
+def _run(model: Model, sample: Sample, has_centres: bool) -> Triangulated:
+    if not isinstance(model, Volumetric) or not has_centres:
+        return model(sample.images, sample.cameras, sample.present)
+    if not bool(sample.has_centre.all()):
+        raise InputError("a row has no true root to put a cube at; let the model find its own centres")
+    return model(sample.images, sample.cameras, sample.present, centre_mm=sample.centre_mm)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"there is no device {name!r} here; give cpu or cuda, or leave --device out") from error

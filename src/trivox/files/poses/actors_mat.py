@@ -1,0 +1,86 @@
+"""actorsGT.mat of Shelf and Campus (Belagiannis et al., CVPR 2014): the true people of these two scenes.
+
+`actor3D` is a cell of (several) actors, each a cell of frames, each 14 x 3 metres, or a number or nothing where the
+actor is absent; cells may be wrapped in further cells. Joints are those of the LSP dataset, whose neck lies where it
+meets the skull, here some 10 cm above the shoulders. The world has z up. The frame rate is not in the file; both scenes
+are of 25 frames/s.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trivox.errors import InputError
+from trivox.files.npz import BROKEN
+from trivox.geometry.poses import Poses
+from trivox.geometry.skeletons import skeleton_of
+
+NAMES = (
+    *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+    *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+    *("upper_neck", "head_top"),
+)
+SHELF_14 = skeleton_of(NAMES, "shelf14")
+_FPS = 25.0
+_LARGEST_FILE = 2**26
+_MM_PER_M = 1000.0
+
+
+def load_actors_mat(path: Path) -> Poses:
+    """People of all actors, in millimetres. Raises `InputError` for another file, or where SciPy is missing."""
+    actors = [_cells(actor) for actor in _cells(_actor3d(path))]
+    counts = {len(frames) for frames in actors}
+    if len(counts) != 1 or counts == {0}:
+        raise InputError(f"{path}: actor3D should hold actors with the same number of frames; give the whole file")
+    points_mm = np.array([[_joints(frame, path) for frame in frames] for frames in actors]).swapaxes(0, 1) * _MM_PER_M
+    valid = np.all(np.isfinite(points_mm), axis=-1)
+    return Poses(
+        torch.from_numpy(np.where(valid[..., None], points_mm, 0)),
+        torch.from_numpy(valid),
+        torch.from_numpy(valid.astype(np.float64)),
+        torch.arange(len(points_mm)),
+        SHELF_14,
+        _FPS,
+        torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64),
+    )
+
+
+def _actor3d(path: Path) -> Any:
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError as error:
+        raise InputError(f"reading {path} needs SciPy; install it with pip install 'trivox[mat]'") from error
+    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
+        raise InputError(f"{path} is larger than any actorsGT.mat; give another file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return loadmat(path, variable_names=["actor3D"])["actor3D"]
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}; check the path") from error
+    except (*BROKEN, MatReadError) as error:
+        raise InputError(f"{path} is not a MATLAB file with actor3D, as of Shelf and Campus; give another") from error
+
+
+def _cells(value: Any) -> list[Any]:
+    """The cells of a cell array, whatever single cells it is wrapped in."""
+    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.item()
+    return list(value.flat) if isinstance(value, np.ndarray) and value.dtype == object else [value]
+
+
+def _joints(frame: Any, path: Path) -> np.ndarray:
+    """Metres (14, 3); NaN where the actor is absent."""
+    (joints,) = _cells(frame) if len(_cells(frame)) == 1 else (None,)
+    if isinstance(joints, np.ndarray) and joints.dtype.kind in "iuf":
+        if joints.shape == (len(NAMES), 3):
+            return joints.astype(np.float64)
+        if joints.size <= 1:
+            return np.full((len(NAMES), 3), np.nan)
+    raise InputError(f"{path}: actor3D should hold {len(NAMES)} x 3 numbers per frame, or none; give another file")
