@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from trivox.people.followed import Followed
 from trivox.recording import Recording
 
 JOB = {"videos": ["a", "b"], "people": 1}
-P, V, J = 1, 2, 3
+P, V, J, K = 1, 2, 3, 4
 
 
 def frame(number: int) -> Followed:
@@ -26,6 +27,7 @@ def frame(number: int) -> Followed:
         *(full[..., None].expand(P, J, 3) + 0.125, full >= 0, full / 1000, full[..., None, None].expand(P, J, 3, 3)),
         *(full[:, None, :, None].expand(P, V, J, 2) + 0.25, full[:, None].expand(P, V, J)),
         *(torch.full((P, V, J), number % 2 == 0), -full[:, None].expand(P, V, J)),
+        *(torch.full((P, K, 3), number - 0.5).double(), torch.full((P, K), number % 3 == 0)),
     )
 
 
@@ -48,6 +50,16 @@ def assert_holds(recording: Recording, count: int) -> None:
     for name in Followed.__dataclass_fields__:
         one, other = getattr(found, name), getattr(expected, name)
         assert one.dtype == other.dtype and torch.equal(one, other), name
+
+
+def test_without_a_model_people_are_followed_by_their_joints(tmp_path):
+    plain = replace(frame(3), followed_mm=None, followed_valid=None)
+    recording = Recording(tmp_path / "out", JOB)
+    recording.append(plain)
+    recording.flush()
+    again = Recording(tmp_path / "out", JOB).last_frame()
+    assert again is not None and again.followed_mm is None
+    assert torch.equal(again.followed.points_mm, plain.points_mm) and torch.equal(again.followed.valid, plain.valid)
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])

@@ -72,8 +72,6 @@ class People(WithRig):
 
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the results."""
-    method: Method = "ransac"
-    """Robust over all pairs of views, or linear weighted by score; both refined."""
     people: Annotated[int, arg(metavar="N")] = 1
     """How many people to follow: those seen by the most views, then the largest, come first."""
     cameras: Annotated[tuple[str, ...], _unset("NAME [NAME ...]")] = ()
@@ -93,8 +91,18 @@ class Predict(People):
 
     videos: Annotated[Positional[tuple[Path, ...]], _unset("VIDEO [VIDEO ...]")]
     """One video or image folder per camera, named like the cameras."""
-    skeleton: SkeletonName = "coco17"
-    """Joints to give."""
+    method: Annotated[
+        Literal["ransac", "linear", "algebraic", "volumetric"] | None, _unset("{ransac,linear,algebraic,volumetric}")
+    ] = None
+    """Robust over all pairs of views (ransac, the default without weights); linear, weighted by score; or that of
+    --weights."""
+    weights: Annotated[str | None, _unset("FILE")] = None
+    """Model that gives the joints: a file of `trivox weights import` or save_model, or the name of one that comes
+    along."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """In which a model of --weights computes; bfloat16 is faster where the machine has it."""
+    skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
+    """Joints to give; those of the network unless given (coco17 without --weights)."""
     image_fit: Annotated[Literal["scale", "left", "center", "right"] | None, _unset("{scale,left,center,right}")] = None
     """How pictures of another size than calibrated sit in the calibrated frame."""
     fps: Annotated[float | None, _unset("RATE")] = None
@@ -110,10 +118,12 @@ class Predict(People):
             out=self.out,
             cameras=self.cameras or None,
             method=self.method,
+            weights=self.weights,
             people=self.people,
             skeleton=self.skeleton,
             image_fit=self.image_fit,
             fps=self.fps,
+            precision=self.precision,
         )
         _print_result(self.out)
 
@@ -124,6 +134,8 @@ class Triangulate(People):
 
     keypoints: Annotated[Positional[tuple[Path, ...]], _unset("KEYPOINTS [KEYPOINTS ...]")]
     """One keypoint file or folder per camera, named like the cameras."""
+    method: Method = "ransac"
+    """Robust over all pairs of views, or linear weighted by score; both refined."""
     skeleton: Annotated[SkeletonName | None, _unset(f"{{{','.join(get_args(SkeletonName))}}}")] = None
     """Joints of the files, where they do not name them."""
     fps: Annotated[float | None, _unset("RATE")] = None

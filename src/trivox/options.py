@@ -1,9 +1,23 @@
-"""Options that `predict` and `triangulate_files` share, and what is refused whatever the inputs are."""
+"""Options of `predict` and `triangulate_files`, and what is refused whatever the inputs are."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from trivox.errors import InputError
+from trivox.geometry.rig import Rig
 from trivox.lift import METHODS
+from trivox.models.algebraic import Algebraic
+from trivox.models.checkpoints import load_model
+from trivox.models.configs import Model
+from trivox.models.ransac import Ransac
+from trivox.models.volumetric import Volumetric
+from trivox.people.learned import PRECISIONS
+
+# Those that need no training, and those of models.
+Method = Literal["ransac", "linear", "algebraic", "volumetric"]
+_MODELS: dict[Method, type] = {"ransac": Ransac, "algebraic": Algebraic, "volumetric": Volumetric}
 
 # For image folders and keypoint files, which carry no rate.
 DEFAULT_FPS = 30.0
@@ -17,3 +31,40 @@ def check_options(method: str, people: int, fps: float | None) -> None:
         raise InputError(f"{people} people cannot be followed; give a number from 1 up")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
+
+
+def check_precision(precision: str) -> None:
+    """Raise `InputError` for a precision that models are not run in."""
+    if precision not in PRECISIONS:
+        raise InputError(f"there is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+
+
+def chosen_model(method: str | None, weights: str | Path | Model | None) -> Model | None:
+    """The model that `method` and `weights` name together; None for what the bundled networks do alone.
+
+    Raises `InputError` for a method that does not exist, lacks its weights, or is not that of the weights.
+    """
+    if method not in (None, *METHODS, "algebraic", "volumetric"):
+        raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}, algebraic, volumetric")
+    if weights is None:
+        if method in ("algebraic", "volumetric"):
+            raise InputError(
+                f"the {method} method needs a trained model; give its file as weights (--weights FILE), made by "
+                "`trivox weights import` or trivox.save_model"
+            )
+        return None
+    model = load_model(weights) if isinstance(weights, str | Path) else weights
+    holds = next(name for name, kind in _MODELS.items() if isinstance(model, kind))
+    if method not in (None, holds):
+        raise InputError(f"the weights are for the method {holds}, not {method}; leave the method out, or change it")
+    return model
+
+
+def doubts_about(model: Model | None, rig: Rig) -> list[str]:
+    """What a user should know of a model before it looks at pictures of this rig, a sentence each."""
+    if model is None or model.profile.lens or not rig.cameras.has_distortion:
+        return []
+    return [
+        "this model was trained to ignore lens distortion, and the calibration has some: its joints will be off "
+        "towards the borders of the pictures; undistort the videos, or take another model"
+    ]

@@ -2,6 +2,7 @@
 
 survey    who is there, and who matters, over the whole recording         people/survey.py
 follow    keep each person in view; joints in crops, lifted frame by frame  people/follow.py
+model     with --weights: a model's joints of whoever is followed           people/learned.py
 record    frames go to disk as they come; an interrupted job goes on        recording.py
 result    poses, 2D joints, cameras and a summary                           files/results.py
 """
@@ -23,10 +24,13 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
-from trivox.lift import Method
-from trivox.options import DEFAULT_FPS, check_options
+from trivox.lift import Method as Lifting
+from trivox.models.checkpoints import description
+from trivox.models.configs import Model
+from trivox.options import DEFAULT_FPS, Method, check_options, check_precision, chosen_model, doubts_about
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
+from trivox.people.learned import Learned, Precision
 from trivox.people.networks import Networks
 from trivox.people.survey import NobodyFound, survey
 from trivox.progress import progress, say
@@ -40,39 +44,49 @@ def predict(
     *,
     out: str | Path | None = None,
     cameras: Sequence[str] | None = None,
-    method: Method = "ransac",
+    method: Method | None = None,
+    weights: str | Path | Model | None = None,
     people: int = 1,
-    skeleton: str = "coco17",
+    skeleton: str | None = None,
     image_fit: ImageFit | None = None,
     fps: float | None = None,
+    precision: Precision = "float32",
 ) -> Poses:
     """Joints in millimetres of the people in synchronized videos or image folders, one per camera.
 
     rig         from `load_rig`; cameras are matched to videos by file or folder name.
     out         folder for the results; without it nothing is written. Interrupted work continues there.
     cameras     camera names in the order of `videos`, where file names do not tell.
-    method      "ransac" (all pairs of views, refined) or "linear" (weighted by heatmap score, refined).
+    method      "ransac" (all pairs of views, refined; the default), "linear" (weighted by heatmap score, refined),
+                or that of `weights`: "algebraic", "volumetric", or "ransac" with a backbone of your own.
+    weights     a model, its file, or the name of one that comes along: gives the joints of the people followed.
     people      how many people to follow: the ones seen by the most views, then the largest, come first.
-    skeleton    joints to give, by name of the skeleton; the network finds COCO's 17.
+    skeleton    joints to give, by name of the skeleton; the network's own unless given (COCO's 17 without weights).
     image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
     fps         frame rate of image folders (30 unless given); videos tell their own.
+    precision   in which a model of `weights` computes; "bfloat16" is faster where the machine has it.
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
-    check_options(method, people, fps)
-    wanted = skeleton_named(skeleton)
+    model = chosen_model(method, weights)
+    lifting: Lifting = "linear" if method == "linear" else "ransac"
+    check_options(lifting, people, fps)
+    check_precision(precision)
+    own = COCO_17 if model is None else model.skeleton
+    wanted = own if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
-        job = _describe(views, method, people, wanted, fps)
+        job = _describe(views, lifting, people, wanted, fps, model, precision)
         if folder is not None and (standing := standing_result(folder, job)):
             say(f"{folder} already holds this result; nothing to do")
             return standing.poses
-        for note in (*views.notes, *check(views.rig).faults):
+        for note in (*views.notes, *check(views.rig).faults, *doubts_about(model, views.rig)):
             say(note)
         rate = _frame_rate(views, fps)
         recording = Recording(folder, job)
-        _follow_all(views, recording, method, people, rate)
-        result = _assemble(recording, views.rig, wanted, rate, job)
+        learned = None if model is None else Learned.prepared(model, views.rig.upright_cameras, precision)
+        _follow_all(views, recording, lifting, people, rate, learned)
+        result = _assemble(recording, views.rig, own, wanted, rate, job)
     if folder is not None:
         save_result(result, folder)
         recording.finish()
@@ -87,7 +101,9 @@ def _frame_rate(views: Views, fps: float | None) -> float:
     return fps or views.fps or DEFAULT_FPS
 
 
-def _follow_all(views: Views, recording: Recording, method: Method, people: int, fps: float) -> None:
+def _follow_all(
+    views: Views, recording: Recording, method: Lifting, people: int, fps: float, learned: Learned | None
+) -> None:
     """Every frame that is not on record yet. What is done stays on record, whatever ends the work."""
     networks = Networks.load()
     cameras = views.rig.upright_cameras
@@ -101,22 +117,25 @@ def _follow_all(views: Views, recording: Recording, method: Method, people: int,
     with progress("following", views.frame_count, recording.done) as advance:
         try:
             for instant in views.frames(start=recording.done):
-                recording.append(follower.step(instant.frame, instant.pictures))
+                found = follower.step(instant.frame, instant.pictures)
+                recording.append(found if learned is None else learned.step(instant.pictures, found.followed))
                 advance(1)
         finally:
             recording.flush()
 
 
-def _assemble(recording: Recording, rig: Rig, skeleton: Skeleton, fps: float, job: dict[str, Any]) -> Result:
+def _assemble(
+    recording: Recording, rig: Rig, own: Skeleton, wanted: Skeleton, fps: float, job: dict[str, Any]
+) -> Result:
     found = Followed.concatenated(list(recording.parts()))
-    poses = found.poses(torch.arange(len(found.valid)), COCO_17, fps, rig.up)
+    poses = found.poses(torch.arange(len(found.valid)), own, fps, rig.up)
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):
         say(doubt)
-    return Result(poses.converted(skeleton), rig, _stored_keypoints(found, rig), job, asdict(summary))
+    return Result(poses.converted(wanted), rig, _stored_keypoints(found, rig, own), job, asdict(summary))
 
 
-def _stored_keypoints(found: Followed, rig: Rig) -> list[Keypoints2D]:
+def _stored_keypoints(found: Followed, rig: Rig, skeleton: Skeleton) -> list[Keypoints2D]:
     """2D joints of each view, in pixels of the pictures as stored: turned back where reading turned them."""
     assert rig.cameras.image_hw is not None
     frames = torch.arange(len(found.valid))
@@ -124,12 +143,21 @@ def _stored_keypoints(found: Followed, rig: Rig) -> list[Keypoints2D]:
     for v, (height, width) in enumerate(rig.cameras.image_hw.tolist()):
         points_px = turned_points(found.points_px[:, :, v], rig.quarter_turns[v], (height, width))
         scores = found.scores[:, :, v]
-        views.append(Keypoints2D(torch.where(scores[..., None] > 0, points_px, 0), scores, frames, COCO_17))
+        views.append(Keypoints2D(torch.where(scores[..., None] > 0, points_px, 0), scores, frames, skeleton))
     return views
 
 
-def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps: float | None) -> dict[str, Any]:
+def _describe(
+    views: Views,
+    method: Lifting,
+    people: int,
+    skeleton: Skeleton,
+    fps: float | None,
+    model: Model | None,
+    precision: Precision,
+) -> dict[str, Any]:
     """What is computed from what: two runs with the same description give the same result."""
+    learned = {} if model is None else {"model": description(model), "precision": precision}
     return {
         "command": "predict",
         **describe_inputs("videos", views.rig, views.paths),
@@ -137,4 +165,5 @@ def _describe(views: Views, method: Method, people: int, skeleton: Skeleton, fps
         "people": people,
         "skeleton": skeleton.name,
         "fps": fps,
+        **learned,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,8 +128,8 @@ def _read_job(path: Path) -> Any:
 
 
 def _save(part: TensorDataclass, path: Path) -> None:
-    names = [f.name for f in fields(part)]  # pyright: ignore[reportArgumentType]
-    write_npz(path, {name: getattr(part, name).numpy() for name in names})
+    values = {f.name: getattr(part, f.name) for f in fields(part)}  # pyright: ignore[reportArgumentType]
+    write_npz(path, {name: value.numpy() for name, value in values.items() if value is not None})
 
 
 def _load(path: Path, kind: type[Kept]) -> Kept:
@@ -141,6 +141,8 @@ def _load(path: Path, kind: type[Kept]) -> Kept:
             f"{path}, a part of earlier work, is damaged; delete it, and any frames_ files after it, and the same "
             "command computes them again"
         ) from error
-    if set(arrays) != {f.name for f in fields(kind)}:  # pyright: ignore[reportArgumentType]
+    known = fields(kind)  # pyright: ignore[reportArgumentType]
+    needed = {f.name for f in known if f.default is MISSING}
+    if not needed <= set(arrays) <= {f.name for f in known}:
         raise InputError(f"{path} was written by another version of trivox; delete {path.parent} to start over")
     return kind(**{name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -16,7 +16,7 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, MPII_16, root_points
 from trivox.geometry.volumes import Aggregation, Cube, rotation_about
 from trivox.losses import mae, volumetric_cross_entropy
-from trivox.models.backbones import VOLUME_CHANNELS
+from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import PROFILES
 from trivox.models.v2v import V2V
 from trivox.models.volumetric import Volumetric
@@ -97,7 +97,7 @@ def test_it_finds_the_centre_itself() -> None:
     heatmaps[0, 2] = heatmaps[0, 2].roll(20, -1)  # a view that lies
     model = small(backbone=Stored(heatmaps))
     mask = torch.ones(2, 4, dtype=torch.bool)
-    centre_mm, located = model.own_centre_mm(heatmaps, (192, 256), cameras, mask)
+    centre_mm, located = model.own_centre_mm(BackboneOutput(heatmaps, heatmaps), (192, 256), cameras, mask)
     root = root_points(truth_mm, torch.ones(2, 17, dtype=torch.bool), COCO_17).points[:, 0]
     assert located.all() and (centre_mm - root).norm(dim=-1).amax() < 50
     own, told = model(images, cameras), model(images, cameras, centre_mm=centre_mm)
@@ -111,7 +111,8 @@ def test_without_the_root_the_middle_of_the_joints_is_the_centre() -> None:
     hips = list(COCO_17.indices(("left_hip", "right_hip")))
     heatmaps[:, 1, hips] = heatmaps[:, 1, hips].roll(-20, -2)  # the views do not agree about the hips
     model = small(backbone=Stored(heatmaps))
-    centre_mm, _ = model.own_centre_mm(heatmaps, (192, 256), cameras, torch.ones(2, 2, dtype=torch.bool))
+    views, everywhere = BackboneOutput(heatmaps, heatmaps), torch.ones(2, 2, dtype=torch.bool)
+    centre_mm, _ = model.own_centre_mm(views, (192, 256), cameras, everywhere)
     others = [joint for joint in range(17) if joint not in hips]
     assert (centre_mm - truth_mm[:, others].mean(1)).norm(dim=-1).amax() < 80
 

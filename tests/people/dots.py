@@ -35,12 +35,12 @@ class DotNetworks(Networks):
         )
 
     def find_joints(self, crops: np.ndarray) -> Joints2D:
-        found = [_central_person(crop) for crop in crops]
+        found = [central_person(crop) for crop in crops]
         return Joints2D(torch.stack([p for p, _ in found]), torch.stack([s for _, s in found]))
 
 
-def _dots(picture: np.ndarray, person: int) -> tuple[Tensor, Tensor]:
-    """Centre of each colour: blended edges are neither, and fall out. A dot hidden in part is not seen."""
+def _dots(picture: np.ndarray, person: int, hidden: float = 0.7) -> tuple[Tensor, Tensor]:
+    """Centre of each colour: blended edges are neither, and fall out. A dot of less than `hidden` is not seen."""
     rows, columns = np.nonzero(np.abs(picture[..., 2].astype(np.int16) - 200) <= 12)
     red, green = picture[rows, columns, 0].astype(int), picture[rows, columns, 1].astype(int)
     joint = np.round((green - 100) / 8).astype(int)
@@ -50,13 +50,13 @@ def _dots(picture: np.ndarray, person: int) -> tuple[Tensor, Tensor]:
     for j in np.flatnonzero(count):
         # The median: where two other dots touch, their blend has the colour of a third.
         points[j] = [np.median(at[fits & (joint == j)]) + 0.5 for at in (columns, rows)]
-    seen = (count >= 4) & (count >= 0.7 * np.median(count[count > 0])) if count.any() else count > 0
+    seen = (count >= min(4, 6 * hidden)) & (count >= hidden * np.median(count[count > 0])) if count.any() else count > 0
     return torch.from_numpy(points * seen[:, None]), torch.from_numpy(seen).float()
 
 
-def _central_person(crop: np.ndarray) -> tuple[Tensor, Tensor]:
+def central_person(crop: np.ndarray, hidden: float = 0.7) -> tuple[Tensor, Tensor]:
     """Of the people in the crop, the one with most joints around the middle."""
-    found = [_dots(crop, person) for person in range(3)]
+    found = [_dots(crop, person, hidden) for person in range(3)]
     middle = torch.tensor([crop.shape[1] / 2, crop.shape[0] / 2])
     near = [
         float(s.sum()) - float(((p - middle).norm(dim=-1) * s).sum() / 256 / s.sum().clamp_min(1)) for p, s in found

@@ -25,6 +25,8 @@ class Triangulated(TensorDataclass):
                       model: the spread of the joint's volume itself.
 
     Networks also tell what they saw:
+    points_px         joints in each view, in pixels of the given pictures; 0 where there is no view.
+    scores            how far to trust each of these, 0..1; 0 where there is no view.
     heatmaps          as the joints were read from them.
     volumes           likewise, for a volumetric model.
     view_weights      of each view, per joint (algebraic) or per channel of the volume (volumetric).
@@ -36,6 +38,8 @@ class Triangulated(TensorDataclass):
     inliers: Bool[Tensor, "*b V J"]
     reprojection_px: Float[Tensor, "*b V J"]
     covariance_mm2: Float[Tensor, "*b J 3 3"]
+    points_px: Float[Tensor, "*b V J 2"] | None = None
+    scores: Float[Tensor, "*b V J"] | None = None
     heatmaps: Float[Tensor, "*b V J h w"] | None = None
     volumes: Float[Tensor, "*b J X Y Z"] | None = None
     view_weights: Float[Tensor, "*b V C"] | None = None

@@ -20,7 +20,7 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of
+from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
 
 # Keeps every view in the game, however little it is trusted: as published.
 _LEAST_CONFIDENCE = 1e-5
@@ -116,7 +116,14 @@ class Algebraic(nn.Module):
         found = triangulate(points_px, self.profile.seen(cameras), weights)
         used = found.inliers.to(confidences)
         trust = (confidences * used).sum(1) / used.sum(1).clamp_min(1)
-        return replace(found, confidence=trust, heatmaps=read.maps, view_weights=weights)
+        return replace(
+            found,
+            confidence=trust,
+            points_px=torch.where(view_mask[..., None, None], points_px, 0.0),
+            scores=trusted(views, view_mask),
+            heatmaps=read.maps,
+            view_weights=weights,
+        )
 
     def _confidences(self, views: BackboneOutput) -> Float[Tensor, "B V J"]:
         if not self.use_confidences:

@@ -32,6 +32,7 @@ class BackboneOutput(TensorDataclass):
     """What a backbone says about pictures.
 
     heatmaps             raw, before any softmax.
+    scores               how far to trust the peak of each heatmap, 0..1; None where the backbone cannot tell.
     features             what the heatmaps are read from.
     joint_confidences    in 0..1, one per joint; None without that head.
     feature_confidences  in 0..1, one per channel of a volume; None without that head.
@@ -41,6 +42,7 @@ class BackboneOutput(TensorDataclass):
     features: Float[Tensor, "*b C h w"]
     joint_confidences: Float[Tensor, "*b J"] | None = None
     feature_confidences: Float[Tensor, "*b K"] | None = None
+    scores: Float[Tensor, "*b J"] | None = None
 
 
 class Backbone(Protocol):
@@ -130,9 +132,11 @@ class MoveNetBackbone(nn.Module):
         scaled = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
         levels = self.trunk.backbone(scaled)
         features = self.trunk.pyramid(levels)
+        heatmaps = self.heatmaps(features)
         return BackboneOutput(
-            self.heatmaps(features),
+            heatmaps,
             features,
             self.alg_confidences(levels[-1]) if self.alg_confidences is not None else None,
             self.vol_confidences(levels[-1]) if self.vol_confidences is not None else None,
+            torch.sigmoid(heatmaps.detach().amax((-2, -1))),  # as its publisher scores them
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -70,6 +71,16 @@ def load_model(path_or_name: Path | str) -> Model:
     model = built(config)
     fill(model, stored.tensors, path)
     return model.eval()
+
+
+def description(model: Model) -> str:
+    """One line that two models share only if they compute the same: the kind, and a SHA-256 of all it is made of."""
+    settings = {name: value for name, value in vars(model).items() if not name.startswith("_") and name != "training"}
+    digest = hashlib.sha256(f"{model} {settings}".encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return f"{type(model).__name__} {digest.hexdigest()}"
 
 
 def load_backbone(model: Model, path: Path | str) -> tuple[str, ...]:

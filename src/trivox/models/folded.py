@@ -1,9 +1,9 @@
-"""PoseResNet, V2V and models that hold them made ready for inference: batch norm folded away, steps fused.
+"""Models and the networks they hold made ready for inference: batch norm folded away, steps fused.
 
 After training, batch norm is a scale and a shift per channel, and moves into the convolution before it. What
 remains of a block (convolution, shortcut, ReLU) is on a CPU one call of oneDNN, with weights packed for the
-machine's vector units, as in `packed.py`; elsewhere it is plain PyTorch. In bfloat16 the last convolutions, whose
-results are read as numbers (heatmaps, volumes, channels of volumes), compute in float32.
+machine's vector units, as in `packed.py`, which does it for MoveNet; elsewhere it is plain PyTorch. In bfloat16 the
+last convolutions, whose results are read as numbers (heatmaps, volumes, channels of volumes), compute in float32.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from trivox.models.movenet_trunk import Convolution
+from trivox.models.packed import PackedConvolution, has_onednn
 from trivox.models.pose_resnet import BasicBlock, Bottleneck, PoseResNet
 from trivox.models.v2v import ResBlock
 
@@ -42,6 +44,8 @@ def _folded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         return nn.Sequential(*_folded_chain(list(module), dtype))
     if isinstance(module, CONVOLUTIONS):
         return FoldedConvolution(module, None, "none", torch.float32)
+    if isinstance(module, Convolution):  # small already: in float32 whatever the others compute in
+        return PackedConvolution(module) if module.weight.device.type == "cpu" and has_onednn() else module
     if isinstance(module, PoseResNet):
         stem = FoldedConvolution(module.conv1, module.bn1, "relu", dtype)
         for name, part in {"conv1": stem, "bn1": nn.Identity(), "relu": nn.Identity()}.items():

@@ -10,7 +10,6 @@ computes the same, and cannot be trained or moved.
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import TypeVar
 
 import torch
@@ -36,44 +35,25 @@ def packed(network: Network, image_hw: tuple[int, int]) -> Network:
     Results agree with the network's own to rounding.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    if not _has_onednn():
-        return network
-    for name, shape in _input_shapes(network, image_hw).items():
-        parent, _, child = name.rpartition(".")
-        plain = network.get_submodule(name)
-        assert isinstance(plain, Convolution)
-        setattr(network.get_submodule(parent), child, PackedConvolution(plain, shape))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, Convolution) and has_onednn():
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, PackedConvolution(module))
+    with torch.no_grad():
+        network(torch.zeros(1, 3, *image_hw))  # packs; later, several threads may use the network at once
     return network
 
 
-def _input_shapes(network: nn.Module, image_hw: tuple[int, int]) -> dict[str, list[int]]:
-    """The shape of what every convolution receives, seen in one run: oneDNN chooses the packing by it."""
-    shapes: dict[str, list[int]] = {}
-
-    def note(name: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        shapes[name] = list(inputs[0].shape)
-
-    hooks = [
-        module.register_forward_pre_hook(partial(note, name))
-        for name, module in network.named_modules()
-        if isinstance(module, Convolution)
-    ]
-    with torch.no_grad():
-        network(torch.zeros(1, 3, *image_hw))
-    for hook in hooks:
-        hook.remove()
-    return shapes
-
-
-def _has_onednn() -> bool:
+def has_onednn() -> bool:
+    """Whether this build of PyTorch has the operators."""
     wanted = ("_convolution_pointwise", "_reorder_convolution_weight")
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, op) for op in wanted)
 
 
 class PackedConvolution(nn.Module):
-    """What `Convolution` computes, in one call of oneDNN."""
+    """What `Convolution` computes, in one call of oneDNN. The first input it sees decides how weights are packed."""
 
-    def __init__(self, plain: Convolution, input_shape: list[int]) -> None:
+    def __init__(self, plain: Convolution) -> None:
         super().__init__()
         weight = plain.weight.detach()
         if plain.stride == 2:
@@ -82,25 +62,22 @@ class PackedConvolution(nn.Module):
             # the input.
             weight = F.pad(weight, (1, 0, 1, 0))
         padding = (weight.shape[-1] - 1) // 2 if plain.stride == 1 else 1
-        self.padding, self.strides, self.groups = [padding] * 2, [plain.stride] * 2, plain.groups
+        self.geometry = ([padding] * 2, [plain.stride] * 2, [1, 1], plain.groups)
         self.activation, self.limits = _FUSED[plain.activation]
         self.bias = None if plain.bias is None else plain.bias.detach()
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-            weight.contiguous(memory_format=torch.channels_last),
-            self.padding,
-            self.strides,
-            [1, 1],
-            self.groups,
-            input_shape,
-        )
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.is_packed = False
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        geometry = (self.padding, self.strides, [1, 1], self.groups)
+        if not self.is_packed:
+            pack = torch.ops.mkldnn._reorder_convolution_weight
+            self.weight = pack(self.weight, *self.geometry, list(x.shape))
+            self.is_packed = True
         if plus is None:
             return torch.ops.mkldnn._convolution_pointwise(
-                x, self.weight, self.bias, *geometry, self.activation, self.limits, ""
+                x, self.weight, self.bias, *self.geometry, self.activation, self.limits, ""
             )
         activation = None if self.activation == "none" else self.activation
         return torch.ops.mkldnn._convolution_pointwise.binary(
-            x, plus, self.weight, self.bias, *geometry, "add", 1.0, activation, self.limits, None
+            x, plus, self.weight, self.bias, *self.geometry, "add", 1.0, activation, self.limits, None
         )

@@ -131,11 +131,13 @@ class PoseResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.normalised(images)))))
         deepest = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features = self.deconv_layers(deepest)
+        heatmaps = self.final_layer(features)
         return BackboneOutput(
-            self.final_layer(features),
+            heatmaps,
             features,
             self.alg_confidences(deepest) if self.alg_confidences is not None else None,
             self.vol_confidences(deepest) if self.vol_confidences is not None else None,
+            heatmaps.detach().amax((-2, -1)).clamp(0, 1),  # trained towards Gaussians of height 1
         )
 
     def normalised(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 3 H W"]:

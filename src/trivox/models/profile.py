@@ -64,6 +64,10 @@ class Profile:
         K[..., :2, 2] = K[..., :2, 2] - 0.5
         return replace(cameras, K=K)
 
+    def recorded_points(self, points_px: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
+        """Corner-origin pixels of points in recorded pictures, which the network's own crops have led back to."""
+        return points_px if self.origin == "corner" else points_px + 0.5
+
     def seen(self, cameras: Cameras) -> Cameras:
         """The cameras with the lens that the network knows of."""
         return cameras if self.lens else cameras.without_distortion()

@@ -17,8 +17,9 @@ from trivox.geometry.heatmaps import peaks
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate_ransac
+from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of
+from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
 
 # The published method counts half distances: its threshold of 15 and Huber scale of 1 are these, in pixels of
 # the network's pictures.
@@ -35,7 +36,7 @@ def peak_points(
 
 
 def triangulate_peaks(
-    heatmaps: Float[Tensor, "B V J h w"],
+    views: BackboneOutput,
     image_hw: tuple[int, int],
     stride: int,
     cameras: Cameras,
@@ -46,8 +47,8 @@ def triangulate_peaks(
     huber_px: float = HUBER_PX,
     refine: bool = True,
 ) -> Triangulated:
-    """Robust triangulation of the peaks of heatmaps, made of pictures of `image_hw`."""
-    points_px = peak_points(heatmaps, image_hw, stride, profile)
+    """Robust triangulation of the peaks of heatmaps (batch axes B, V), made of pictures of `image_hw`."""
+    points_px = peak_points(views.heatmaps, image_hw, stride, profile)
     weights = view_mask[..., None].to(points_px).expand(points_px.shape[:-1])
     found = triangulate_ransac(
         points_px,
@@ -57,7 +58,8 @@ def triangulate_peaks(
         huber_px=huber_px,
         refine=refine,
     )
-    return replace(found, heatmaps=heatmaps)
+    seen_px = torch.where(view_mask[..., None, None], points_px, 0.0)
+    return replace(found, points_px=seen_px, scores=trusted(views, view_mask), heatmaps=views.heatmaps)
 
 
 class Ransac(nn.Module):
@@ -92,9 +94,9 @@ class Ransac(nn.Module):
         """
         mask = checked_mask(images, cameras, view_mask)
         with torch.no_grad():
-            heatmaps = look(self.backbone, images, mask).heatmaps
+            views = look(self.backbone, images, mask)
         return triangulate_peaks(
-            heatmaps,
+            views,
             size_of(images),
             self.backbone.stride,
             cameras,

@@ -75,6 +75,14 @@ def _in_place(found: Tensor, view_mask: Tensor) -> Tensor:
     return everywhere.masked_scatter(view_mask.view(*view_mask.shape, *[1] * (found.ndim - 1)), found)
 
 
+def trusted(views: BackboneOutput, view_mask: Bool[Tensor, "B V"]) -> Float[Tensor, "B V J"]:
+    """How far to trust the joint in each view, 0..1: the confidence if there is one, else the score of the peak."""
+    scores = views.scores if views.joint_confidences is None else views.joint_confidences
+    if scores is None:
+        scores = torch.ones_like(views.heatmaps[..., 0, 0])
+    return torch.where(view_mask[..., None], scores, 0.0).detach()
+
+
 def size_of(pictures: Tensor) -> tuple[int, int]:
     """(height, width) of pictures or maps."""
     return pictures.shape[-2], pictures.shape[-1]

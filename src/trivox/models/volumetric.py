@@ -19,7 +19,7 @@ from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.ransac import peak_points, triangulate_peaks
 from trivox.models.v2v import V2V
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of
+from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
 
 
 class Volumetric(nn.Module):
@@ -87,7 +87,7 @@ class Volumetric(nn.Module):
         seen_cameras = self.profile.seen(cameras)
         located = torch.ones_like(mask[:, 0])
         if centre_mm is None:
-            centre_mm, located = self.own_centre_mm(views.heatmaps, image_hw, cameras, mask)
+            centre_mm, located = self.own_centre_mm(views, image_hw, cameras, mask)
         grid_mm = self.cube.voxel_centres(centre_mm.to(views.features), angle_rad)
         volume = self._volume(views, image_hw, seen_cameras, grid_mm, mask)
         found = soft_argmax_3d(self.volume_net(volume), grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
@@ -96,14 +96,14 @@ class Volumetric(nn.Module):
     @torch.no_grad()
     def own_centre_mm(
         self,
-        heatmaps: Float[Tensor, "B V J h w"],
+        views: BackboneOutput,
         image_hw: tuple[int, int],
         cameras: Cameras,
         view_mask: Bool[Tensor, "B V"],
     ) -> tuple[Float[Tensor, "B 3"], Bool[Tensor, "B"]]:
         """Where the peaks of the heatmaps put the skeleton's root, or else the middle of its joints; and success."""
         stride = self.backbone.stride
-        found = triangulate_peaks(heatmaps, image_hw, stride, cameras, view_mask, self.profile, refine=False)
+        found = triangulate_peaks(views, image_hw, stride, cameras, view_mask, self.profile, refine=False)
         root = root_points(found.points_mm, found.valid, self.skeleton)
         middle = found.points_mm.sum(1) / found.valid.sum(1, keepdim=True).clamp_min(1)
         return torch.where(root.valid, root.points[:, 0], middle), found.valid.any(1)
@@ -154,6 +154,8 @@ class Volumetric(nn.Module):
             used,
             torch.where(used, missed_px, 0.0),
             torch.where(valid[..., None, None], covariance_mm2, 0.0),
+            points_px=torch.where(view_mask[..., None, None], peaks_px, 0.0),
+            scores=trusted(views, view_mask),
             heatmaps=views.heatmaps,
             volumes=found.volumes,
             view_weights=self._view_weights(views, view_mask),

@@ -12,10 +12,9 @@ from trivox.geometry.association import AssociatedPeople, associate, person_size
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
 from trivox.lift import lift
+from trivox.people.boxes import CROP_MARGIN
 from trivox.people.networks import Joints2D
 
-# A crop spans this times the box around a person's joints: room for head, hands and feet.
-CROP_MARGIN = 1.25
 # Fewer joints in space are not a person.
 LEAST_JOINTS = 6
 # People looked for beyond those asked for, so that bystanders do not crowd out the ones that matter.

@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from trivox.data.crops import cut, square_boxes
+from trivox.data.crops import cut
 from trivox.geometry.cameras import Cameras
 from trivox.lift import Method, lift
-from trivox.people.candidates import CROP_MARGIN, LEAST_JOINTS, centres_mm, find_candidates
+from trivox.people.boxes import boxes_around
+from trivox.people.candidates import LEAST_JOINTS, centres_mm, find_candidates
 from trivox.people.followed import Followed
 from trivox.people.networks import CROP_HW, Joints2D, Networks
 from trivox.people.survey import Survey
@@ -77,7 +78,8 @@ class Follower:
                 torch.zeros(shape).double(),
                 torch.zeros(shape[:2]).bool(),
             )
-        return cls(networks, cameras, survey, fps, method, last.points_mm.double(), last.valid)
+        before = last.followed
+        return cls(networks, cameras, survey, fps, method, before.points_mm.double(), before.valid)
 
     def step(self, frame: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Followed:
         """Poses at the next frame."""
@@ -155,19 +157,7 @@ class Follower:
 
     def _boxes(self) -> Int[Tensor, "P V 4"]:
         """Where each view should see each person; empty where it does not."""
-        P, J = self.valid.shape
-        V = self.cameras.batch_shape[0]
-        flat = self.points_mm.reshape(1, P * J, 3).expand(V, -1, -1)
-        points_px = self.cameras.project(flat).reshape(V, P, J, 2).transpose(0, 1)
-        in_front = (self.cameras.depth_mm(flat) > 0).reshape(V, P, J).transpose(0, 1)
-        assert self.cameras.image_hw is not None
-        size_xy = self.cameras.image_hw.flip(-1)
-        # A joint beside the lens is projected anywhere, and a crop that reached so far would fill the memory.
-        near = ((points_px - size_xy[:, None] / 2).abs() < size_xy.amax(-1)[:, None, None]).all(-1)
-        boxes = square_boxes(points_px, self.valid[:, None] & in_front & near, CROP_MARGIN)
-        centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-        inside = ((centre > 0) & (centre < size_xy)).all(-1)
-        return boxes * inside[..., None]
+        return boxes_around(self.points_mm, self.valid, self.cameras)
 
     def _look(self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"]) -> Followed:
         joints, sides = self._joints(pictures, boxes)

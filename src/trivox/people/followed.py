@@ -15,10 +15,19 @@ from trivox.people.networks import Joints2D
 
 
 @dataclass(frozen=True)
+class Track(TensorDataclass):
+    """Where people are: enough to go on following them."""
+
+    points_mm: Float[Tensor, "*f P K 3"]
+    valid: Bool[Tensor, "*f P K"]
+
+
+@dataclass(frozen=True)
 class Followed(TensorDataclass):
     """P people at one frame, or at F frames with a leading axis; joints in pixels of the pictures they were found in.
 
-    A joint that is not valid, and a person who is lost, has zeros.
+    A joint that is not valid, and a person who is lost, has zeros. Where a learned model gave the joints, those
+    that the person is followed by are kept beside them (`followed_mm`), with K joints of their own.
     """
 
     points_mm: Float[Tensor, "*f P J 3"]
@@ -29,6 +38,15 @@ class Followed(TensorDataclass):
     scores: Float[Tensor, "*f P V J"]
     inliers: Bool[Tensor, "*f P V J"]
     reprojection_px: Float[Tensor, "*f P V J"]
+    followed_mm: Float[Tensor, "*f P K 3"] | None = None
+    followed_valid: Bool[Tensor, "*f P K"] | None = None
+
+    @property
+    def followed(self) -> Track:
+        """The joints that the people are followed by."""
+        if self.followed_mm is None or self.followed_valid is None:
+            return Track(self.points_mm, self.valid)
+        return Track(self.followed_mm, self.followed_valid)
 
     @classmethod
     def from_lifted(cls, joints: Joints2D, found: Triangulated) -> Followed:

@@ -1,0 +1,122 @@
+"""What a model says of people who are followed: their crops in all views in, joints of its own skeleton out.
+
+The bundled networks follow people (follow.py) whatever the model is. Where they see a person decides what is cut
+out, and around which point a volumetric model looks: its own heatmaps need not be good for that, since training a
+volumetric model does not train them. A poor model thus spoils the joints it gives, and no frame after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from trivox.data.crops import cut, to_images
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import COCO_17, root_points
+from trivox.geometry.triangulated import Triangulated
+from trivox.models.configs import Model
+from trivox.models.folded import folded
+from trivox.models.volumetric import Volumetric
+from trivox.people.boxes import boxes_around
+from trivox.people.candidates import centres_mm
+from trivox.people.followed import Followed, Track
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model ready to look at people in pictures of `cameras` (V,), upright as recorded."""
+
+    model: Model
+    cameras: Cameras
+    device: torch.device
+
+    @classmethod
+    def prepared(cls, model: Model, cameras: Cameras, precision: Precision = "float32") -> Learned:
+        """A copy of the model made fast, on the GPU where there is one."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(folded(model.to(device), getattr(torch, precision)), cameras, device)
+
+    def step(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], track: Track) -> Followed:
+        """The model's joints of the people of `track` (P, COCO's 17), none where a person is not seen; on the CPU."""
+        boxes = boxes_around(track.points_mm, track.valid, self.cameras)
+        seen = (boxes[..., 2] > boxes[..., 0]).any(-1)
+        everybody = self._nobody(len(seen))
+        if seen.any():
+            found = self._look(pictures, boxes[seen], _centres_mm(track[seen]))
+            everybody = everybody.map(lambda t: t.clone())
+            for name, value in vars(found).items():
+                if value is not None:
+                    getattr(everybody, name)[seen] = value
+        return replace(everybody, followed_mm=track.points_mm, followed_valid=track.valid)
+
+    def _nobody(self, people: int) -> Followed:
+        V, J = len(self.cameras.t_mm), len(self.model.skeleton)
+        none = torch.zeros(people, V, J).double()
+        point, no = none.new_zeros(people, J, 3), none.bool()
+        covariance = none.new_zeros(people, J, 3, 3)
+        pixels = none.new_zeros(people, V, J, 2)
+        return Followed(point, no[:, 0], none[:, 0], covariance, pixels, none, no, none)
+
+    @torch.inference_mode()
+    def _look(
+        self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"], centre_mm: Float[Tensor, "P 3"]
+    ) -> Followed:
+        mask = boxes[..., 2] > boxes[..., 0]
+        # A view without the person gets some camera that exists, and is not looked at.
+        boxes = torch.where(mask[..., None], boxes, boxes.new_tensor([0, 0, 1, 1]))
+        cameras = self._of_crops(boxes).to(torch.float32).to(self.device)
+        given = self._crops(pictures, boxes, mask), cameras, mask.to(self.device)
+        if isinstance(self.model, Volumetric):
+            found = self.model(*given, centre_mm=centre_mm.float().to(self.device))
+        else:
+            found = self.model(*given)
+        return self._in_pictures(found.to("cpu"), boxes)
+
+    def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
+        height, width = self.model.image_hw
+        crops = np.zeros((*mask.shape, height, width, 3), np.uint8)
+        for p, v in mask.nonzero().tolist():
+            crops[p, v] = cut(pictures[v], boxes[p, v].numpy(), (height, width))
+        return to_images(crops.reshape(-1, height, width, 3), self.device).unflatten(0, mask.shape)
+
+    def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> Cameras:
+        recorded = self.model.profile.recorded(self.cameras).expanded(*boxes.shape[:2])
+        return recorded.cropped(boxes.to(recorded.K)).scaled(1 / self._pixels_per_crop_pixel(boxes))
+
+    def _pixels_per_crop_pixel(self, boxes: Int[Tensor, "P V 4"]) -> Float[Tensor, "P V 2"]:
+        height, width = self.model.image_hw
+        return (boxes[..., 2:] - boxes[..., :2]).double() / torch.tensor([width, height]).double()
+
+    def _in_pictures(self, found: Triangulated, boxes: Int[Tensor, "P V 4"]) -> Followed:
+        """The model's answer in double precision, its pixels those of the pictures."""
+        assert found.points_px is not None and found.scores is not None
+        points_mm, scores = found.points_mm.double(), found.scores.double()
+        in_crop = found.points_px.double() * self._pixels_per_crop_pixel(boxes)[..., None, :]
+        points_px = self.model.profile.recorded_points(in_crop + boxes[..., None, :2])
+        missed_px = (self.cameras.expanded(*boxes.shape[:2]).project(points_mm[:, None]) - points_px).norm(dim=-1)
+        used = found.inliers & found.valid[:, None]
+        return Followed(
+            points_mm,
+            found.valid,
+            found.confidence.double(),
+            found.covariance_mm2.double(),
+            torch.where(scores[..., None] > 0, points_px, 0.0),
+            scores,
+            used,
+            torch.where(used, missed_px, 0.0),
+        )
+
+
+def _centres_mm(track: Track) -> Float[Tensor, "P 3"]:
+    """The pelvis, or the middle of whatever joints there are."""
+    root = root_points(track.points_mm, track.valid, COCO_17)
+    return torch.where(root.valid, root.points[:, 0], centres_mm(track.points_mm, track.valid))

@@ -1,0 +1,210 @@
+"""What models say of the people followed: exact with oracles, and from pictures to files in the world of dots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dots import DotNetworks, draw, rig_of, walk
+from dots import central_person as person_in
+from torch import Tensor, nn
+
+import trivox
+from trivox.files.results import load_result
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import COCO_17, H36M_17
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import triangulate
+from trivox.geometry.volumes import Cube
+from trivox.models.algebraic import Algebraic
+from trivox.models.backbones import BackboneOutput
+from trivox.models.profile import PROFILES, Profile
+from trivox.models.ransac import Ransac
+from trivox.models.v2v import V2V
+from trivox.models.volumetric import Volumetric
+from trivox.options import check_precision, chosen_model
+from trivox.people.follow import Follower
+from trivox.people.followed import Track
+from trivox.people.learned import Learned
+from trivox.people.networks import Networks
+
+STRIDE, SIDE = 4, 256
+
+
+class DotBackbone(nn.Module):
+    """Sees the dots of the person in the middle of a picture: logits of Gaussians; features are the Gaussians."""
+
+    stride, joints, feature_channels = STRIDE, 17, 17
+
+    def forward(self, images: Tensor) -> BackboneOutput:
+        pictures = (images.movedim(1, -1) * 255).round().to(torch.uint8).numpy()
+        found = [person_in(picture, hidden=0.7) for picture in pictures]
+        points, seen = (torch.stack(part) for part in zip(*found, strict=True))
+        h, w = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
+        cells = points / STRIDE - 0.5
+        along_x = (torch.arange(w) - cells[..., :1])[..., None, :] ** 2
+        along_y = (torch.arange(h) - cells[..., 1:])[..., :, None] ** 2
+        logits = -(along_x + along_y) / 2 * seen[..., None, None]
+        return BackboneOutput(logits, logits.exp() * seen[..., None, None], joint_confidences=seen, scores=seen)
+
+
+class SameVolume(V2V):
+    """The first 17 channels of the volume, sharpened: no network at all."""
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        return 10 * volumes[:, :17]
+
+
+def ransac() -> Ransac:
+    return Ransac(DotBackbone(), COCO_17, threshold_px=8.0, image_hw=(SIDE, SIDE))
+
+
+def algebraic() -> Algebraic:
+    return Algebraic(DotBackbone(), COCO_17, heatmap_multiplier=1.0, image_hw=(SIDE, SIDE))
+
+
+def volumetric() -> Volumetric:
+    cube = Cube(2400.0, 48)
+    model = Volumetric(DotBackbone(), SameVolume(32, 17, width=2, depth=1), COCO_17, cube, "sum", image_hw=(SIDE, SIDE))
+    chosen = {"weight": torch.eye(32, 17)[..., None, None], "bias": torch.zeros(32)}
+    model.process_features[0].load_state_dict(chosen)
+    return model
+
+
+# Peaks on whole cells of 4 pixels; means of Gaussians; voxels of 50 mm: how far these are off, at 90 of 100 joints.
+WITHIN_MM = {"ransac": 30.0, "algebraic": 15.0, "volumetric": 30.0}
+MODELS = {"ransac": ransac, "algebraic": algebraic, "volumetric": volumetric}
+
+
+@pytest.fixture
+def in_dots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: DotNetworks()))
+
+
+def folders_of(truth: Tensor, rig: trivox.Rig, folder: Path) -> list[Path]:
+    return draw(truth, torch.ones(len(truth), len(rig.names), truth.shape[1], dtype=torch.bool), rig, folder)
+
+
+@pytest.mark.usefixtures("in_dots")
+@pytest.mark.parametrize("people", [1, 2])
+@pytest.mark.parametrize("method", MODELS)
+def test_a_model_gives_the_joints(method: str, people: int, tmp_path: Path) -> None:
+    rig, truth = rig_of(4), walk(6, people)
+    poses = trivox.predict(rig, folders_of(truth, rig, tmp_path), weights=MODELS[method](), people=people, fps=6)
+    swapped = people == 2 and (poses.points_mm[0, 0].double() - truth[0, 0]).norm() > 1000
+    errors_mm = (poses.points_mm.double() - (truth.flip(1) if swapped else truth)).norm(dim=-1)[poses.valid]
+    assert poses.valid.double().mean() > 0.95
+    # Two people hide some of each other's dots, and nothing in a linear triangulation resists a wrong one.
+    assert errors_mm.quantile(0.9 if people == 1 else 0.5) < WITHIN_MM[method]
+
+
+@pytest.mark.usefixtures("in_dots")
+def test_an_interrupted_model_goes_on_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig, truth = rig_of(3), walk(8, 1)
+    folders = folders_of(truth, rig, tmp_path / "in")
+    trivox.predict(rig, folders, out=tmp_path / "whole", fps=30, weights=algebraic())
+    step = Follower.step
+    tries: list[int] = []
+
+    def interrupted(self: Follower, frame: int, pictures: list[np.ndarray]) -> object:
+        tries.append(frame)
+        if tries.count(5) == 1 and frame == 5:
+            raise KeyboardInterrupt
+        return step(self, frame, pictures)
+
+    monkeypatch.setattr(Follower, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trivox.predict(rig, folders, out=tmp_path / "cut", fps=30, weights=algebraic())
+    trivox.predict(rig, folders, out=tmp_path / "cut", fps=30, weights=algebraic())
+    assert tries == [0, 1, 2, 3, 4, 5, 5, 6, 7]
+    whole, cut = (load_result(tmp_path / name) for name in ("whole", "cut"))
+    assert torch.equal(whole.poses.points_mm, cut.poses.points_mm)
+    assert torch.equal(whole.keypoints[1].points_px, cut.keypoints[1].points_px)
+
+
+@pytest.mark.usefixtures("in_dots")
+def test_another_model_is_another_job(tmp_path: Path) -> None:
+    rig, truth = rig_of(3), walk(2, 1)
+    folders = folders_of(truth, rig, tmp_path / "in")
+    trivox.predict(rig, folders, out=tmp_path / "out", fps=30, weights=algebraic())
+    trivox.predict(rig, folders, out=tmp_path / "out", fps=30, weights=algebraic())  # the same: nothing to do
+    other = algebraic()
+    other.heatmap_multiplier = 2.0
+    refused = pytest.raises(trivox.InputError, match="already holds the result of other")
+    with refused:
+        trivox.predict(rig, folders, out=tmp_path / "out", fps=30, weights=other)
+    with refused:
+        trivox.predict(rig, folders, out=tmp_path / "out", fps=30, weights=algebraic(), precision="bfloat16")
+    with refused:
+        trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "algebraic"}, "algebraic method needs a trained model"),
+        ({"method": "volumetric"}, "volumetric method needs a trained model"),
+        ({"method": "volumetric", "weights": algebraic()}, "for the method algebraic, not volumetric"),
+        ({"method": "linear", "weights": algebraic()}, "for the method algebraic, not linear"),
+        ({"weights": "nowhere.safetensors"}, "no model file nowhere.safetensors"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(trivox.InputError, match=message):
+        trivox.predict(rig_of(2), [tmp_path, tmp_path], **options)  # pyright: ignore[reportArgumentType]
+
+
+def test_words_that_are_no_option_are_one_sentence() -> None:
+    with pytest.raises(trivox.InputError, match="no method 'magic'"):
+        chosen_model("magic", None)
+    with pytest.raises(trivox.InputError, match="no precision 'float16'"):
+        check_precision("float16")
+
+
+class Oracle(Algebraic):
+    """Sees exactly where the truth is in the pictures it is given, in its own conventions."""
+
+    def __init__(self, truth_mm: Tensor, profile: Profile) -> None:
+        super().__init__(DotBackbone(), H36M_17, profile=profile, image_hw=(96, 160))
+        self.truth_mm = truth_mm
+
+    def forward(self, images: Tensor, cameras: Cameras, view_mask: Tensor | None = None) -> Triangulated:
+        assert view_mask is not None and images.shape == (*view_mask.shape, 3, *self.image_hw)
+        cameras = self.profile.seen(cameras)
+        points_px = cameras.project(self.truth_mm[:, None].float())
+        scores = view_mask[..., None].float().expand(points_px.shape[:-1])
+        return replace(triangulate(points_px, cameras, scores), points_px=points_px, scores=scores)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("turns", [0, 1])
+def test_what_a_model_sees_in_crops_comes_back_to_pictures(profile: Profile, turns: int) -> None:
+    """Crops of any shape, conventions of either profile: the same pixels and the same world as without crops."""
+    rig = rig_of(5)
+    cameras = rig.cameras.turned(torch.full((5,), turns))
+    truth = walk(1, 2)[0]
+    track = Track(truth + 20.0, torch.ones(2, 17, dtype=torch.bool))
+    assert cameras.image_hw is not None
+    pictures = [np.zeros((int(h), int(w), 3), np.uint8) for h, w in cameras.image_hw]
+    found = Learned.prepared(Oracle(truth, profile), cameras).step(pictures, track)
+    expected_px = cameras.expanded(2, 5).project(truth[:, None])
+    seen = found.scores > 0
+    assert found.valid.all() and seen.double().mean() > 0.9
+    torch.testing.assert_close(found.points_px[seen], expected_px[seen], atol=2e-3, rtol=0)
+    torch.testing.assert_close(found.points_mm, truth, atol=0.05, rtol=0)
+    assert found.reprojection_px.amax() < 0.01
+    assert torch.equal(found.followed.points_mm, track.points_mm)
+
+
+def test_nobody_in_sight_is_nobody() -> None:
+    rig, truth = rig_of(3), walk(1, 2)[0]
+    here = torch.tensor([True, False])[:, None].expand(2, 17)
+    pictures = [np.zeros((720, 1280, 3), np.uint8)] * 3
+    model = Oracle(truth[:1], PROFILES["trivox"])
+    found = Learned.prepared(model, rig.cameras).step(pictures, Track(truth, here))
+    assert found.valid[0].all() and not found.valid[1].any() and not found.points_px[1].any()
+    nobody = Learned.prepared(model, rig.cameras).step(pictures, Track(truth, torch.zeros_like(here)))
+    assert not nobody.valid.any() and nobody.points_mm.shape == (2, 17, 3)
