@@ -19,7 +19,8 @@ from trivox.data.label_content import LabelContent
 from trivox.data.labels import Labels
 from trivox.data.open_labels import load_labels
 from trivox.data.panoptic import read_panoptic_npy
-from trivox.data.splits import Part, read_split, rows_of_parts
+from trivox.data.pictures import Part
+from trivox.data.splits import read_split, rows_of_parts
 from trivox.errors import InputError
 from trivox.files.poses import load_poses
 from trivox.files.reference_results import ReferenceResults, load_reference_results, save_reference_results

@@ -88,10 +88,15 @@ class _Described(_Strict):
 
 
 def save_labels(labels: Labels, path: Path) -> None:
-    """Write `path` (`.json`) and the `.npz` of the same name. The folder of the pictures is stored relative to it."""
+    """Write `path` (`.json`) and the `.npz` of the same name. The folder of the pictures is stored relative to it.
+
+    Raises `InputError` for labels of scenes, which are read from their folder.
+    """
+    pictures = labels.pictures
+    if not isinstance(pictures, Pictures) or labels.split is not None:
+        raise InputError(f"{path}: labels of scenes are not written, they are read from their folder; give the folder")
     npz = path.with_suffix(".npz")
     write_npz(npz, _arrays_of(labels))
-    pictures = labels.pictures
     described = {
         "format": _FORMAT,
         "name": labels.name,
