@@ -4,7 +4,7 @@
       dataset.yaml                         optional: what files leave open (see `Stated`)
       splits.yaml                          optional (data/splits.py); without it all scenes are for testing
       SCENE/
-        calibration.*                      any format of `load_rig`; a folder calibration/; or ROOT/calibration.* for all
+        calibration.*                      any format of `load_rig`, also a folder; or ROOT/calibration.* for all
         images/CAM/FRAME.jpg               the frame is the last number of the name; or videos/CAM.mp4
         truth.*  boxes.json                optional (data/scene_truth.py)
 

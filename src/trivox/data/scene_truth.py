@@ -133,12 +133,12 @@ def _bodies(path: Path, known: Skeleton | None) -> list[tuple[int, Skeleton, Flo
 def _joints(value: Any, path: Path, known: Skeleton | None) -> tuple[Skeleton, Float[np.ndarray, "J 4"]]:
     try:
         numbers = np.array(value, dtype=np.float64)  # null becomes NaN
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: 'joints' should be a list of [x, y, z]; write it again") from error
     if numbers.ndim == 1:
         fits = [s for s in ([known] if known else _PUBLISHED.values()) if numbers.size in (3 * len(s), 4 * len(s))]
         numbers = numbers.reshape(len(fits[0]), -1) if fits else numbers
-    skeleton = known or _PUBLISHED.get(len(numbers))
+    skeleton = known or _PUBLISHED.get(len(numbers) if numbers.ndim else 0)
     if numbers.ndim != 2 or numbers.shape[1] not in (3, 4) or skeleton is None or len(numbers) != len(skeleton):
         expected = f"the {len(known)} of {known.name}" if known else f"{', '.join(map(str, sorted(_PUBLISHED)))}"
         raise InputError(
@@ -181,7 +181,7 @@ def read_boxes(scene: SceneFolder) -> SceneBoxes | None:
 def _box_rows(rows: Any, camera: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         table = np.array(rows, dtype=np.float64).reshape(-1, 6) if rows == [] else np.array(rows, dtype=np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise _no_boxes(path, f"the rows of camera {camera} are not six numbers each") from error
     if table.ndim != 2 or table.shape[1] != 6 or not (np.abs(table[:, 2:]) <= _LARGEST_PX).all():
         raise _no_boxes(path, f"the rows of camera {camera} are not six numbers each, in pixels")

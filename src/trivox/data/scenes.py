@@ -74,9 +74,7 @@ def labels_of_scenes(scenes: Sequence[tuple[SceneFolder, Known]], split: tuple[F
     camera_names = tuple(sorted({name for scene, _ in scenes for name in scene.rig.names}))
     rigs = _one_lens_model([replace(scene.rig, cameras=scene.rig.upright_cameras) for scene, _ in scenes])
     placed = cameras_of_rigs(rigs, camera_names)
-    rows = [
-        _rows(scene, known, rig, camera_names, skeleton) for (scene, known), rig in zip(scenes, rigs, strict=True)
-    ]
+    rows = [_rows(scene, known, rig, camera_names, skeleton) for (scene, known), rig in zip(scenes, rigs, strict=True)]
     part = "test" if split is None else ""
     return Labels(
         name="scenes",

@@ -12,7 +12,6 @@ import yaml
 
 from trivox.errors import InputError
 
-
 _LARGEST_YAML = 4_000_000
 
 
