@@ -60,8 +60,10 @@ def test_a_sound_dataset_has_no_faults(sound: Path) -> None:
 
 def _with_truth(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], object]:
     def write(root: Path) -> None:
-        arrays = dict(np.load(root / "walk" / "truth.npz"))
-        np.savez(root / "walk" / "truth.npz", **(arrays | {"points_mm": change(arrays["points_mm"])}))
+        path = root / "walk" / "truth.npz"
+        arrays = dict(np.load(path))
+        points_mm, names, frames = change(arrays["points_mm"]), arrays["joint_names"], arrays["frames"]
+        np.savez(path, points_mm=points_mm, joint_names=names, frames=frames)
 
     return write
 
@@ -230,7 +232,8 @@ def test_the_instant_drawn_is_the_best_seen(copied: Path) -> None:
 def ran(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[object, str, str]:
     with pytest.raises(SystemExit) as exit:
         main([str(word) for word in words])
-    return exit.value.code, *capsys.readouterr()
+    said = capsys.readouterr()
+    return exit.value.code, said.out, said.err
 
 
 def test_the_command_draws_and_exits_with_1_only_for_faults(

@@ -163,7 +163,7 @@ def _scenes(root: Path, faults: list[str], remarks: list[str]) -> Labels | None:
     if not readable:
         return None
     try:
-        return labels_of_scenes(readable, split)
+        return labels_of_scenes(root, readable, split)
     except InputError as error:
         faults.append(str(error))
         return None

@@ -52,11 +52,8 @@ def _of_truth(labels: Labels, r: int, rows: np.ndarray) -> Iterator[str]:
     name, valid = labels.recordings[r].name, labels.valid[rows]
     if not valid.any():
         return
-    extent = (
-        float(np.median(_extents_mm(labels.points_mm[rows], valid)[valid.sum(-1) > 1]))
-        if ((valid.sum(-1) > 1).any())
-        else None
-    )
+    several = valid.sum(-1) > 1
+    extent = float(np.median(_extents_mm(labels.points_mm[rows], valid)[several])) if several.any() else None
     if extent is not None and not _SMALLEST_MM <= extent <= _LARGEST_MM:
         yield f"{name}: the people of the truth measure {extent:.3g} mm; its unit is probably another one"
     cameras = np.flatnonzero(labels.has_camera[r])
@@ -158,6 +155,6 @@ def _unreadable(labels: Labels) -> Iterator[str]:
 
 def _of_joints(labels: Labels) -> Iterator[str]:
     if labels.valid.any():
-        never = [name for name, ever in zip(labels.skeleton.names, labels.valid.any(0), strict=True) if not ever]
+        never = [labels.skeleton.names[j] for j in np.flatnonzero(~labels.valid.any(0))]
         if never:
             yield f"the truth never has {', '.join(never)}"

@@ -195,7 +195,7 @@ def test_a_camera_mounted_sideways_is_read_upright(tmp_path: Path, turns: int) -
 def test_four_turns_of_a_box_are_none(box: tuple[int, int, int, int], turns: int) -> None:
     left, top, width, height = box
     boxes = np.array([[left, top, left + width, top + height], [0, 0, 0, 0]], np.int64)
-    hw = HW if turns % 2 == 0 else HW[::-1]
+    hw = HW if turns % 2 == 0 else (HW[1], HW[0])
     back = upright_boxes(upright_boxes(boxes, turns, HW), -turns, hw)
     assert (back == boxes).all()
 

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
-from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import FrameRange, Pictures, Recording
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
@@ -48,7 +47,7 @@ class Labels:
     valid: Bool[np.ndarray, "N J"]
     confidence: Float32[np.ndarray, "N J"]
     boxes_px: Int64[np.ndarray, "N C 4"]
-    pictures: Pictures | PictureFiles
+    pictures: Pictures
     up: Float[Tensor, "3"] | None = None
     split: tuple[FrameRange, ...] | None = None
 

@@ -6,13 +6,13 @@ No template of names: what lies in the folders is listed once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
-from trivox.data.pictures import PicturePlace, Recording
+from trivox.data.pictures import PicturePlace, Pictures, Recording
 from trivox.errors import InputError
 from trivox.files.images import IMAGE_SUFFIXES, read_reduced_image
 from trivox.files.text import last_number
@@ -64,14 +64,18 @@ def _is_image(file: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """`sources` by name of the recording and camera. There are no pictures whose lens was undone beforehand."""
+class PictureFiles(Pictures):
+    """Pictures whose names follow no template: `sources` by name of the recording and camera, below `root`.
 
-    sources: Mapping[tuple[str, str], PictureSource]
+    There are none whose lens was undone beforehand.
+    """
 
-    @property
-    def has_undistorted(self) -> bool:
-        return False
+    template: str = "{recording}/{camera}/{file}"
+    sources: Mapping[tuple[str, str], PictureSource] = field(default_factory=dict)
+
+    def path(self, recording: Recording, camera: str, frame: int, undistorted: bool = False) -> Path:
+        """The file of one picture: an image, or the video that holds it. Raises `InputError` where there is none."""
+        return self.place(recording, camera, frame, undistorted).path
 
     def place(self, recording: Recording, camera: str, frame: int, undistorted: bool = False) -> PicturePlace:
         """Where one picture is. Raises `InputError` where there is none."""

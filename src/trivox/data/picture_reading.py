@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import Pictures, Recording
 from trivox.data.video_runs import VideoRuns
 from trivox.errors import InputError
@@ -29,7 +28,7 @@ class ReadPicture(NamedTuple):
 class PictureReader:
     """Pictures of a dataset; undistorted ones where they are wanted and exist."""
 
-    def __init__(self, pictures: Pictures | PictureFiles, undistorted: bool) -> None:
+    def __init__(self, pictures: Pictures, undistorted: bool) -> None:
         self._pictures = pictures
         self._ready = undistorted and pictures.has_undistorted
         self._wants_lens = not undistorted
@@ -49,7 +48,8 @@ class PictureReader:
             # A lens is undone at full size.
             factor = 1.0 if lens_remains and not self._wants_lens else largest_factor
             stored = read_reduced_image(place.path, factor)
-            hw = stored.image_hw[::-1] if place.quarter_turns % 2 else stored.image_hw
+            h, w = stored.image_hw
+            hw = (w, h) if place.quarter_turns % 2 else (h, w)
             read = ReadPicture(turned_picture(stored.picture, place.quarter_turns), stored.factor, hw, lens_remains)
         self._check_size(place.path, read.image_hw, camera)
         return read

@@ -40,7 +40,8 @@ def read_scenes(root: Path) -> Labels:
     for scene in scenes:
         if scene.problems:
             raise InputError(scene.problems[0])
-    return labels_of_scenes([(scene, read_known(scene, stated)) for scene in scenes], split_of(root, scenes))
+    known = [(scene, read_known(scene, stated)) for scene in scenes]
+    return labels_of_scenes(root, known, split_of(root, scenes))
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,16 @@ def split_of(root: Path, scenes: Sequence[SceneFolder]) -> tuple[FrameRange, ...
     return split
 
 
-def labels_of_scenes(scenes: Sequence[tuple[SceneFolder, Known]], split: tuple[FrameRange, ...] | None) -> Labels:
-    """One table of these scenes. Raises `InputError` where they cannot be one dataset."""
+def labels_of_scenes(
+    root: Path, scenes: Sequence[tuple[SceneFolder, Known]], split: tuple[FrameRange, ...] | None
+) -> Labels:
+    """One table of these scenes below `root`. Raises `InputError` where they cannot be one dataset."""
     skeleton, up = _skeleton(scenes), _up(scenes)
     camera_names = tuple(sorted({name for scene, _ in scenes for name in scene.rig.names}))
     rigs = _one_lens_model([replace(scene.rig, cameras=scene.rig.upright_cameras) for scene, _ in scenes])
     placed = cameras_of_rigs(rigs, camera_names)
     rows = [_rows(scene, known, rig, camera_names, skeleton) for (scene, known), rig in zip(scenes, rigs, strict=True)]
+    sources = {(scene.name, camera): source for scene, _ in scenes for camera, source in scene.sources.items()}
     part = "test" if split is None else ""
     return Labels(
         name="scenes",
@@ -90,7 +94,7 @@ def labels_of_scenes(scenes: Sequence[tuple[SceneFolder, Known]], split: tuple[F
         valid=np.concatenate([part.valid for part in rows]),
         confidence=np.concatenate([part.confidence for part in rows]).astype(np.float32),
         boxes_px=np.concatenate([part.boxes_px for part in rows]),
-        pictures=PictureFiles({(s.name, camera): source for s, _ in scenes for camera, source in s.sources.items()}),
+        pictures=PictureFiles(root, sources=sources),
         up=up,
         split=split,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,8 @@ class _Run:
             return self._last
         if self._last is None or not self._following <= number < self._following + _STRIDE:
             self._pictures, self._following = self._video.frames(number), number
-        for _ in range(self._following, number + 1):
-            # Where the video breaks off, no run is left to go on with.
-            self._last, last = None, next(self._pictures)
-            self._last = last
+        # Where the video breaks off, no run is left to go on with.
+        self._last = None
+        self._last = picture = next(islice(self._pictures, number - self._following, None))
         self._following = number + 1
-        return last
+        return picture
