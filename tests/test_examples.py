@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trivox.data.scenes import read_scenes
 from trivox.files.images import read_image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -41,3 +42,14 @@ def test_what_cannot_be_drawn_is_said(demo, tmp_path):
     done = ran(EXAMPLES / "draw_result.py", copied, 40, tmp_path / "drawn.png")
     assert done.returncode == 1 and "made from 2D keypoints" in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "drawn.png").exists()
+
+
+def test_the_demo_recording_becomes_a_dataset(tmp_path):
+    done = ran(EXAMPLES / "demo_dataset.py", tmp_path / "data")
+    assert (done.returncode, done.stderr) == (0, "")
+    labels = read_scenes(tmp_path / "data")
+    assert [recording.name for recording in labels.recordings] == ["stills", "walk"]
+    assert labels.has_camera.tolist() == [[True, True, True, False], [True] * 4]
+    assert labels.frames[labels.recording == 0].tolist() == list(range(0, 72, 6))
+    done = ran(EXAMPLES / "demo_dataset.py", tmp_path / "data")
+    assert done.returncode == 1 and "exists" in done.stderr and done.stderr.count("\n") == 1

@@ -24,6 +24,9 @@ FLOORS: list[set[str]] = [
     {"losses", "metrics"},
     {
         "calibration_report",
+        "dataset_check",
+        "dataset_drawing",
+        "dataset_faults",
         "demo",
         "doctor",
         "evaluate",

@@ -278,8 +278,8 @@ class Evaluate:
     """Result folder, file of poses (.npz, .trc, .csv), or results.pkl of the published system."""
     truth: Annotated[Path | None, _unset("FILE")] = None
     """File of true poses: .npz, .trc or .csv."""
-    labels: Annotated[Path | None, _unset("FILE")] = None
-    """Label table of a dataset, in place of --truth."""
+    labels: Annotated[Path | None, _unset("DIR|FILE")] = None
+    """Dataset, in place of --truth: a folder of scenes (docs/own-data.md) or of trivox prepare, or a label table."""
     protocol: Annotated[ProtocolName | None, _unset(f"{{{','.join(get_args(ProtocolName))}}}")] = None
     """What counts, and from where it is measured; unless given, what fits the truth."""
     part: Literal["train", "test", "both"] = "test"
@@ -437,6 +437,38 @@ class Prepare:
         self.command.run()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Tell what a dataset holds and what is wrong with it. Exit code 1 where something is."""
+
+    action: Annotated[Positional[Literal["check"]], arg(metavar="check")]
+    """What to do."""
+    dataset: Annotated[Positional[Path], arg(metavar="DIR|FILE")]
+    """Folder of scenes (docs/own-data.md), of trivox prepare, or a label table."""
+    out: Annotated[Path | None, _unset("PICTURE")] = None
+    """Picture (.jpg, .png) to draw: one instant in all cameras, with truth and boxes."""
+    recording: Annotated[str | None, _unset("NAME")] = None
+    """Scene or recording to draw; the best seen unless given."""
+    frame: Annotated[int | None, _unset("NUMBER")] = None
+    """Frame to draw; the best seen unless given."""
+    pictures: Annotated[Path | None, _unset("DIR")] = None
+    """Folder with the pictures of a label table (.npy) of the published system."""
+
+    def run(self) -> None:
+        from trivox.dataset_check import check_dataset
+
+        names = ("pictures", "out", "recording", "frame")
+        report = check_dataset(self.dataset, **{name: getattr(self, name) for name in names})
+        for line in (*report.facts, *([report.drawn] if report.drawn else [])):
+            print(line)
+        for kind, sentences in (("fault", report.findings.faults), ("remark", report.findings.remarks)):
+            for sentence in sentences:
+                print(f"{kind}: {sentence}")
+        if report.findings.faults:
+            sys.exit(1)
+        print(f"{self.dataset}: no faults found" + ("" if self.out else "; --out PICTURE draws the truth to look at"))
+
+
 @dataclass(frozen=True)
 class Demo:
     """Run all on a small rendered scene that comes along; compare with its truth."""
@@ -462,6 +494,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Demo, subcommand("demo")]
     ]
@@ -485,7 +518,7 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 
 def _parsed(
     arguments: Sequence[str],
-) -> Predict | Triangulate | Calibration | Weights | Prepare | Evaluate | Demo:
+) -> Predict | Triangulate | Calibration | Weights | Prepare | Dataset | Evaluate | Demo:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 

@@ -39,6 +39,7 @@ from trivox.metrics.evaluation import Missing
 from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
 from trivox.models.volumetric import Volumetric
+from trivox.people.detected_boxes import with_boxes_where_unknown
 from trivox.progress import progress
 
 Centres = Literal["own", "truth"]
@@ -94,6 +95,9 @@ def evaluate_model(
     refuse_to_overwrite(out, metric_json, results_pkl)
     model = load_model(weights).to(_device(running.device))
     table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
+    if not table.valid.any():
+        raise InputError(f"{labels} holds no truth for these rows to be scored against; use trivox predict")
+    table = with_boxes_where_unknown(table)
     dataset = dataset_for(model, table, views or Views(), running)
     predicted = predict_rows(model, dataset, running)
     if results_pkl:

@@ -19,7 +19,9 @@ from trivox.data.label_content import LabelContent
 from trivox.data.labels import Labels
 from trivox.data.open_labels import load_labels
 from trivox.data.panoptic import read_panoptic_npy
-from trivox.data.splits import Part, read_split, rows_of_parts
+from trivox.data.pictures import Part
+from trivox.data.scenes import read_scenes
+from trivox.data.splits import read_split, rows_of_parts
 from trivox.errors import InputError
 from trivox.files.poses import load_poses
 from trivox.files.reference_results import ReferenceResults, load_reference_results, save_reference_results
@@ -75,10 +77,14 @@ def _recordings(labels: Labels, names: tuple[str, ...]) -> Labels:
 
 
 def labels_of(path: Path, pictures: Path | None = None) -> Labels:
-    """The label table in a file: the open form (.npz or .json), or the published system's .npy of either dataset.
+    """A dataset: a folder of scenes or of `trivox prepare`, or a label table in a file, in the open form (.npz or
+    .json) or the published system's .npy of either dataset.
 
     `pictures` is the folder with the pictures of a .npy, where they are needed.
     """
+    if path.is_dir():
+        table = path / "labels.json"
+        return load_labels(table) if table.is_file() else read_scenes(path)
     if path.suffix != ".npy":
         return load_labels(path)
     root = pictures or path.parent

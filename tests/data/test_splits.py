@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tables import small_labels
 
 from trivox.data.labels import Labels
-from trivox.data.splits import FrameRange, read_split, rows_of_parts
+from trivox.data.pictures import FrameRange
+from trivox.data.splits import read_split, rows_of_parts
 from trivox.errors import InputError
 
 

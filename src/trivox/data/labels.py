@@ -7,6 +7,7 @@ which way is up, here it is millimetres, corners, and `up`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
-from trivox.data.pictures import Pictures, Recording
+from trivox.data.pictures import FrameRange, Pictures, Recording
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import Skeleton, conversion, converted
 
 
@@ -29,6 +31,7 @@ class Labels:
     boxes_px    left, top, right, bottom, the last two exclusive; without area where the view is missing.
     cameras     batch (R, C), of the pictures as recorded; `image_hw` may be unknown (None), and 0 where absent.
     up          unit vector in world axes, or None where nobody knows.
+    split       the dataset's own parts as ranges of frames; None where recordings belong to parts as a whole.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Labels:
     boxes_px: Int64[np.ndarray, "N C 4"]
     pictures: Pictures
     up: Float[Tensor, "3"] | None = None
+    split: tuple[FrameRange, ...] | None = None
 
     def __post_init__(self) -> None:
         rows, joints = len(self.recording), len(self.skeleton)
@@ -125,6 +129,20 @@ class Labels:
             valid=points.valid.numpy(),
             confidence=torch.where(points.valid, least, 0).numpy(),
         )
+
+
+def cameras_of_rigs(rigs: Sequence[Rig], names: tuple[str, ...]) -> Cameras:
+    """Cameras (R, C) of the rigs, by name, in float64; an absent one looks along z from the origin, its size 0.
+
+    All rigs have one lens model, and all or none know the size of their pictures.
+    """
+    sizes = rigs[0].cameras.image_hw
+    size = None if sizes is None else torch.zeros(2, dtype=sizes.dtype)
+    eye = torch.eye(3, dtype=torch.float64)
+    absent = Cameras(eye, eye, eye[0] * 0, torch.zeros(5).double(), rigs[0].cameras.distortion_model, size)
+    return Cameras.stack(
+        [Cameras.stack([r.cameras[r.names.index(name)] if name in r.names else absent for name in names]) for r in rigs]
+    )
 
 
 def _least_of_parts(values: Float[Tensor, "N S"], source: Skeleton, target: Skeleton) -> Float[Tensor, "N T"]:

@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trivox.data.labels import Labels
+from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
@@ -88,10 +89,15 @@ class _Described(_Strict):
 
 
 def save_labels(labels: Labels, path: Path) -> None:
-    """Write `path` (`.json`) and the `.npz` of the same name. The folder of the pictures is stored relative to it."""
+    """Write `path` (`.json`) and the `.npz` of the same name. The folder of the pictures is stored relative to it.
+
+    Raises `InputError` for labels of scenes, which are read from their folder.
+    """
+    pictures = labels.pictures
+    if isinstance(pictures, PictureFiles) or labels.split is not None:
+        raise InputError(f"{path}: labels of scenes are not written, they are read from their folder; give the folder")
     npz = path.with_suffix(".npz")
     write_npz(npz, _arrays_of(labels))
-    pictures = labels.pictures
     described = {
         "format": _FORMAT,
         "name": labels.name,
@@ -178,14 +184,20 @@ def _labels_of(described: _Described, arrays: dict[str, np.ndarray], path: Path)
         made = Skeleton(skeleton.name, tuple(skeleton.joints), tuple(skeleton.bones), skeleton.root)
     except AssertionError as error:
         raise InputError(f"{path}: {error}; prepare the dataset again") from error
-    of_rows = ("recording", "frames", "people", "points_mm", "valid", "confidence", "boxes_px", "has_camera")
     return Labels(
         name=described.name,
         skeleton=made,
         recordings=tuple(Recording(**recording.model_dump()) for recording in described.recordings),
         camera_names=tuple(described.cameras),
         cameras=Cameras(**tensors, distortion_model=described.distortion_model, image_hw=image_hw),
-        **{name: arrays[name] for name in of_rows},
+        has_camera=arrays["has_camera"],
+        recording=arrays["recording"],
+        frames=arrays["frames"],
+        people=arrays["people"],
+        points_mm=arrays["points_mm"],
+        valid=arrays["valid"],
+        confidence=arrays["confidence"],
+        boxes_px=arrays["boxes_px"],
         pictures=Pictures(path.parent / pictures.folder, pictures.template, pictures.undistorted, pictures.first_file),
         up=None if described.up is None else torch.tensor(described.up, dtype=torch.float64),
     )

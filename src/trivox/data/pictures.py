@@ -12,9 +12,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from trivox.errors import InputError
 from trivox.files.images import IMAGE_SUFFIXES
+
+Part = Literal["train", "test"]
 
 _FIELD = re.compile(r"\{(recording|subject|action|camera|file)(?::0(\d{1,2}))?\}")
 
@@ -35,6 +38,24 @@ class Recording:
     action: str = ""
     part: str = ""
     damaged: bool = False
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """Frames `start` to before `stop` of a recording, in a part of the dataset."""
+
+    part: Part
+    recording: str
+    start: int
+    stop: int
+
+
+class PicturePlace(NamedTuple):
+    """Where one picture is: an image file, or frame `number` of a video. Clockwise `quarter_turns` make it upright."""
+
+    path: Path
+    number: int | None
+    quarter_turns: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,15 @@ class Pictures:
     @property
     def are_videos(self) -> bool:
         return Path(self.template).suffix.lower() not in IMAGE_SUFFIXES
+
+    @property
+    def has_undistorted(self) -> bool:
+        return self.undistorted is not None
+
+    def place(self, recording: Recording, camera: str, frame: int, undistorted: bool = False) -> PicturePlace:
+        """Where one picture is. Raises `InputError` where names would leave the folder."""
+        path = self.path(recording, camera, frame, undistorted)
+        return PicturePlace(path, frame + self.first_file if self.are_videos and not undistorted else None)
 
     def path(self, recording: Recording, camera: str, frame: int, undistorted: bool = False) -> Path:
         """The file of one picture: an image, or the video that holds it. Raises `InputError` where names would leave

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Float32, Int64
 
 from trivox.data.box_tables import BoxTable, box_at
-from trivox.data.labels import Labels
+from trivox.data.boxes import boxes_around_joints
+from trivox.data.labels import Labels, cameras_of_rigs
 from trivox.data.panoptic import MM_PER_CM, UP, Kind, recording_of
 from trivox.data.pictures import Pictures
 from trivox.errors import InputError
@@ -36,9 +37,6 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import PANOPTIC_19
 
-# A body is as much larger than its joints.
-_MARGIN = 0.1
-_FEWEST_JOINTS = 3
 _POSE_FILE = re.compile(r"body3DScene_(\d{1,12})\.json")
 
 
@@ -124,7 +122,7 @@ Boxes = Callable[[RawSequence, str, np.ndarray, Cameras, np.ndarray, np.ndarray]
 def panoptic_labels(sequences: Sequence[RawSequence], pictures: Pictures, boxes: Boxes, every: int = 1) -> Labels:
     """The table of these sequences, of every n-th of their frames."""
     camera_names = tuple(sorted({camera for sequence in sequences for camera in sequence.sources}))
-    placed = [_placed(sequence, camera_names) for sequence in sequences]
+    rigs = [sequence.rig.selected(list(sequence.sources)) for sequence in sequences]
     parts = [_rows(sequence, camera_names, boxes, every) for sequence in sequences]
     joints = np.concatenate([part.joints for part in parts])
     valid = joints[..., 3] > 0
@@ -133,7 +131,7 @@ def panoptic_labels(sequences: Sequence[RawSequence], pictures: Pictures, boxes:
         skeleton=PANOPTIC_19,
         recordings=tuple(recording_of(sequence.name) for sequence in sequences),
         camera_names=camera_names,
-        cameras=Cameras.stack(placed),
+        cameras=cameras_of_rigs(rigs, camera_names),
         has_camera=np.array([[c in sequence.sources for c in camera_names] for sequence in sequences]),
         recording=np.repeat(np.arange(len(parts)), [len(part.frames) for part in parts]).astype(np.int64),
         frames=np.concatenate([part.frames for part in parts]),
@@ -144,17 +142,6 @@ def panoptic_labels(sequences: Sequence[RawSequence], pictures: Pictures, boxes:
         boxes_px=np.concatenate([part.boxes for part in parts]),
         pictures=pictures,
         up=torch.tensor(UP, dtype=torch.float64),
-    )
-
-
-def _placed(sequence: RawSequence, camera_names: tuple[str, ...]) -> Cameras:
-    """Cameras (C,); an absent one looks along z from the origin."""
-    rig = sequence.rig.selected([name for name in camera_names if name in sequence.rig.names])
-    absent = Cameras(torch.eye(3).double(), torch.eye(3).double(), torch.zeros(3).double(), torch.zeros(5).double())
-    if rig.cameras.image_hw is not None:
-        absent = replace(absent, image_hw=torch.zeros(2, dtype=rig.cameras.image_hw.dtype))
-    return Cameras.stack(
-        [rig.cameras[rig.names.index(name)] if name in sequence.sources else absent for name in camera_names]
     )
 
 
@@ -206,25 +193,7 @@ def _joints_of(body: Any, path: Path) -> Float32[np.ndarray, "J 4"]:
 def boxes_of_joints(
     sequence: RawSequence, name: str, frames: np.ndarray, camera: Cameras, points_mm: np.ndarray, valid: np.ndarray
 ) -> Int64[np.ndarray, "N 4"]:
-    """Boxes around the projected joints, a tenth wider on each side, as far as they lie in the picture.
-
-    A person with fewer than three joints in the picture is missing there.
-    """
-    points = torch.from_numpy(points_mm).double().flatten(0, 1)
-    pixels = camera.project(points).numpy().reshape(*valid.shape, 2)
-    in_front = camera.depth_mm(points).numpy().reshape(valid.shape) > 0
-    assert camera.image_hw is not None, "the calibration has the size of every picture"
-    size = camera.image_hw.flip(-1).numpy()
-    seen = valid & in_front
-    inside = seen & ((pixels >= 0) & (pixels < size)).all(-1)
-    low = np.where(seen[..., None], pixels, np.inf).min(1, initial=np.inf)
-    high = np.where(seen[..., None], pixels, -np.inf).max(1, initial=-np.inf)
-    enough = (inside.sum(-1) >= _FEWEST_JOINTS)[:, None]
-    low, high = np.where(enough, low, 0.0), np.where(enough, high, 0.0)
-    margin = _MARGIN * (high - low).max(-1, keepdims=True)
-    low, high = np.maximum(np.floor(low - margin), 0), np.minimum(np.ceil(high + margin), size)
-    boxes = np.concatenate([low, high], -1)
-    return np.where(enough, boxes, 0).astype(np.int64)
+    return boxes_around_joints(camera, points_mm, valid)
 
 
 def boxes_of_table(table: BoxTable) -> Boxes:

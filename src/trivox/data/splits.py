@@ -14,45 +14,23 @@ A split file is YAML. Every part lists recordings, whole or with half-open range
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import yaml
 
 from trivox.data.labels import Labels
+from trivox.data.pictures import FrameRange, Part
 from trivox.errors import InputError
-from trivox.files.text import read_text
+from trivox.files.text import read_yaml
 
-Part = Literal["train", "test"]
 _PARTS: dict[str, Part] = {"train": "train", "test": "test", "val": "test"}
 _ALWAYS = (0, 2**62)
-_LARGEST_FILE = 4_000_000
-
-
-@dataclass(frozen=True)
-class FrameRange:
-    """Frames `start` to before `stop` of a recording, in a part of the dataset."""
-
-    part: Part
-    recording: str
-    start: int
-    stop: int
 
 
 def read_split(path: Path) -> tuple[FrameRange, ...]:
     """The ranges of a split file, in its order. Raises `InputError` where it is none, or lets frames leak."""
-    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
-        raise InputError(f"{path} is far larger than any split of frames; give another file")
-    text = read_text(path)
-    try:
-        # Aliases let a small file describe an endless one; splits need none.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise _malformed(path, "it uses aliases (*name)")
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML ({str(error)[:200]}); correct it") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content or not set(content) <= set(_PARTS):
         raise _malformed(path, "its top level should be train, and test or val")
     found = [
@@ -75,9 +53,12 @@ def rows_of_parts(
 ) -> np.ndarray:
     """Rows of the training part, then of the test part, each in the order of the table.
 
+    Parts are those of `split`, else of the dataset's own split, else of its recordings.
+
     Damaged recordings are left out of the test unless asked for; of what remains of the test every n-th row is taken,
     beginning with the first. Raises `InputError` where a part has no row.
     """
+    split = labels.split if split is None else split
     chosen = []
     for part in ("train", "test"):
         if part not in parts:

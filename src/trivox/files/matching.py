@@ -5,6 +5,7 @@ Neither is ever guessed: what does not leave exactly one answer is an error that
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,21 +62,27 @@ def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> l
 
 
 def _camera_of(path: Path, names: Sequence[str]) -> str:
-    whole = path.resolve()
+    camera = camera_of(path, names)
+    if camera is None:
+        raise InputError(
+            f"{path} cannot be told to belong to one of the rig's cameras ({', '.join(names)}); "
+            "name it after its camera, or say in order which cameras the views are with --cameras NAME ..."
+        )
+    return camera
+
+
+def camera_of(path: Path, names: Sequence[str]) -> str | None:
+    """The one camera that the name of a file or folder tells (see `match_cameras`); None where it tells none."""
+    whole = Path(os.path.abspath(path))  # a link has the name that was given to it
     own, parent = whole.name if whole.is_dir() else whole.stem, whole.parent.name
     for hits in (
         [name for name in names if name == own],
         [name for name in names if _words(name) == _words(own)],
         [name for name in names if _contains(_words(own), _words(name)) or _words(name) == _words(parent)],
     ):
-        if len(hits) == 1:
-            return hits[0]
         if hits:
-            break
-    raise InputError(
-        f"{path} cannot be told to belong to one of the rig's cameras ({', '.join(names)}); "
-        "name it after its camera, or say in order which cameras the views are with --cameras NAME ..."
-    )
+            return hits[0] if len(hits) == 1 else None
+    return None
 
 
 def _words(name: str) -> list[str | int]:

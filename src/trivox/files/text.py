@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from trivox.errors import InputError
+
+_LARGEST_YAML = 4_000_000
 
 
 def read_text(path: Path) -> str:
@@ -28,6 +31,20 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); write it again") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML document: nothing in it is executed."""
+    if path.is_file() and path.stat().st_size > _LARGEST_YAML:
+        raise InputError(f"{path} is far larger than any file of this kind; give another file")
+    text = read_text(path)
+    try:
+        # Aliases let a small file describe an endless one.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise InputError(f"{path} uses aliases (*name), which are not followed; write out what they stand for")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path} is not valid YAML ({str(error)[:200]}); correct it") from error
 
 
 def numbers(value: Any, path: Path, what: str) -> np.ndarray:
