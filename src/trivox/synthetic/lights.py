@@ -126,7 +126,7 @@ def arriving(light, X, Y, Z, nx, ny, nz):
 
 
 @compiled
-def light_vertices(points, normals, lights, static_maps, people_maps, ambient, bounce, taps, out):
+def light_vertices(points, normals, lights, still_lights, still_maps, people_maps, ambient, bounce, taps, out):
     """Irradiance (N, 3) of moving vertices: ambient from above, bounce from below, each light where it reaches."""
     for n in range(points.shape[0]):
         X, Y, Z = points[n, 0], points[n, 1], points[n, 2]
@@ -143,7 +143,7 @@ def light_vertices(points, normals, lights, static_maps, people_maps, ambient, b
             share *= through_opening(lights[l], X, Y, Z)
             if share <= 0.0:
                 continue
-            share *= seen_share(static_maps[l], lights[l], x, y, z, taps, 0.0)
+            share *= seen_share(still_maps[l], still_lights[l], x, y, z, taps, 0.0)
             share *= seen_share(people_maps[l], lights[l], x, y, z, taps, 0.0)
             for c in range(3):
                 out[n, c] += share * lights[l, 19 + c]
