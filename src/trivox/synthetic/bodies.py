@@ -62,9 +62,14 @@ def shaped_body(phenotype: dict[str, float]) -> Body:
     model = _model()
     values = {name: torch.tensor([phenotype[name]], dtype=torch.float64) for name in PHENOTYPES}
     with torch.no_grad():
-        rest = model(phenotype_kwargs=values)
-    vertices = rest["rest_vertices"][0].numpy() * 1000.0
-    heads = rest["rest_bone_poses"][0, :, :3, 3].numpy() * 1000.0
+        shares = model.get_phenotype_blendshape_coefficients(**values)[0].numpy()
+    vertices, heads = (
+        1000.0 * (template.numpy() + np.tensordot(shares, change.numpy(), 1))
+        for template, change in (
+            (model.template_vertices, model.blendshapes),
+            (model.template_bone_heads, model.bone_heads_blendshapes),
+        )
+    )
     floor = np.array([heads[0, 0], heads[0, 1], vertices[:, 2].min()])
     return Body(template(), _rounded(vertices - floor), _rounded(heads - floor))
 

@@ -10,13 +10,14 @@ from trivox.synthetic.lights import seen_share
 
 @compiled
 def compose(
-    still, fractions, places, lights, maps, bounds, taps, ids, screen, offsets, faces, material, rest, irradiance,
-    cells, cell_mm, out,
+    still, fractions, places, lights, maps, near, near_cell, taps, ids, screen, offsets, faces, material, rest,
+    irradiance, cells, cell_mm, linear, out,
 ):  # fmt: skip
     """Linear light (h, w, 3) into `out`.
 
     ids (S, h, w) the triangle that each sample sees, or -1; screen (S, N, 3) the vertices at each sample's instant;
-    bounds (L, 4) the part of each people's shadow map (L, n, n) that holds anything.
+    cells (M, C, C, C, 3) uint8, whose light `linear (256,)` gives;
+    near (L, m, m) which squares (of `near_cell` cells) of each people's shadow map are near to anything in it.
     """
     S, h, w = ids.shape
     L = lights.shape[0]
@@ -26,7 +27,7 @@ def compose(
             free = 1.0
             X, Y, Z = places[y, x, 0], places[y, x, 1], places[y, x, 2]
             for l in range(L):
-                if fractions[l, y, x] < 0.01:
+                if fractions[y, x, l] < 0.02:
                     continue
                 light = lights[l]
                 z = light[6] * X + light[7] * Y + light[8] * Z + light[11]
@@ -34,10 +35,11 @@ def compose(
                     continue
                 u = light[12] * (light[0] * X + light[1] * Y + light[2] * Z + light[9]) / z + light[13]
                 v = light[12] * (light[3] * X + light[4] * Y + light[5] * Z + light[10]) / z + light[13]
-                if u < bounds[l, 0] or v < bounds[l, 1] or u > bounds[l, 2] or v > bounds[l, 3]:
+                iu, iv = int(u / near_cell), int(v / near_cell)
+                if u < 0 or v < 0 or iu >= near.shape[2] or iv >= near.shape[1] or near[l, iv, iu] == 0:
                     continue
-                turn = 6.2831853 * ((x * 0.754877666 + y * 0.569840291) % 1.0)
-                free -= fractions[l, y, x] * (1.0 - seen_share(maps[l], light, X, Y, Z, taps, turn))
+                spiral = (5 * x + 3 * y + (x * y) // 7) % 16
+                free -= fractions[y, x, l] * (1.0 - seen_share(maps[l], light, X, Y, Z, taps, spiral))
             r = g = b = 0.0
             still_samples = 0
             for s in range(S):
@@ -58,9 +60,9 @@ def compose(
                 cy = int(np.floor((p * rest[i, 1] + q * rest[j, 1] + m * rest[k, 1]) / cell_mm)) % C
                 cz = int(np.floor((p * rest[i, 2] + q * rest[j, 2] + m * rest[k, 2]) / cell_mm)) % C
                 cell = cells[material[f], cx, cy, cz]
-                r += cell[0] * (p * irradiance[i, 0] + q * irradiance[j, 0] + m * irradiance[k, 0])
-                g += cell[1] * (p * irradiance[i, 1] + q * irradiance[j, 1] + m * irradiance[k, 1])
-                b += cell[2] * (p * irradiance[i, 2] + q * irradiance[j, 2] + m * irradiance[k, 2])
+                r += linear[cell[0]] * (p * irradiance[i, 0] + q * irradiance[j, 0] + m * irradiance[k, 0])
+                g += linear[cell[1]] * (p * irradiance[i, 1] + q * irradiance[j, 1] + m * irradiance[k, 1])
+                b += linear[cell[2]] * (p * irradiance[i, 2] + q * irradiance[j, 2] + m * irradiance[k, 2])
             share = free * still_samples
             out[y, x, 0] = (still[y, x, 0] * share + r) / S
             out[y, x, 1] = (still[y, x, 1] * share + g) / S

@@ -30,6 +30,15 @@ def _noise() -> np.ndarray:
     return np.round((field - field.min()) / np.ptp(field), 6).astype(np.float32)
 
 
+# The light of a stored cell.
+LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+
+
+def stored(cells: np.ndarray) -> np.ndarray:
+    """Cells as uint8, finer where it is dark."""
+    return (np.clip(cells, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+
+
 def cloth(rng: np.random.Generator, base: np.ndarray | None = None) -> np.ndarray:
     """A garment's cells (CELLS, CELLS, CELLS, 3) float32, linear light; `base` gives its main colour."""
     first = colour(rng, 0.75, 0.06, 0.92) if base is None else base

@@ -21,7 +21,7 @@ class Landscape:
     y: np.ndarray
     z: np.ndarray
     normals: np.ndarray  # (N, 3)
-    bone: np.ndarray  # (N,) name of the main bone, without side
+    bone: np.ndarray  # (N,) number of the main bone
 
     @cached_property
     def trunk(self) -> np.ndarray:
@@ -126,7 +126,8 @@ class Landscape:
         return self.eye & (apart < 6.5) & (self.y < centre[1])
 
     def _of(self, *names: str) -> np.ndarray:
-        return np.any([np.char.startswith(self.bone, name) for name in names], axis=0)
+        """The vertices whose main bone's name begins with one of these."""
+        return np.array([bone.startswith(names) for bone in self.body.template.bones])[self.bone]
 
     def _along(self, mask: np.ndarray, first: str, second: str, third: str) -> np.ndarray:
         points = np.stack([np.abs(self.x), self.y, self.z], 1)
@@ -139,5 +140,4 @@ class Landscape:
 def landscape(body: Body) -> Landscape:
     mesh = fine_mesh()
     vertices = mesh.vertices_of(body)
-    names = np.array([name.split(".")[0] for name in body.template.bones])
-    return Landscape(body, *vertices.T, vertex_normals(vertices, mesh.faces), names[mesh.main_bone])
+    return Landscape(body, *vertices.T, vertex_normals(vertices, mesh.faces), mesh.main_bone)

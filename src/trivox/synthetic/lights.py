@@ -16,7 +16,9 @@ from trivox.synthetic.compiled import compiled
 # Vogel's spiral: taps spread evenly over a disc of radius 1.
 _TURN = 2.399963
 _RADII = np.sqrt((np.arange(9) + 0.5) / 9)
-TAPS = np.stack([_RADII * np.cos(np.arange(9) * _TURN), _RADII * np.sin(np.arange(9) * _TURN)], 1).astype(np.float32)
+_ANGLES = np.arange(9) * _TURN + 2 * np.pi * np.arange(16)[:, None] / 16
+# Sixteen turned spirals (16, 9, 2); neighbouring pixels use different ones.
+TAPS = np.stack([_RADII * np.cos(_ANGLES), _RADII * np.sin(_ANGLES)], -1).astype(np.float32)
 BIAS_MM = 12.0
 
 
@@ -85,7 +87,7 @@ def through_opening(light, X, Y, Z):
 
 
 @compiled
-def seen_share(depth, light, X, Y, Z, taps, turn):
+def seen_share(depth, light, X, Y, Z, taps, spiral):
     """How much of the light (0..1) reaches the point past what the map holds."""
     z = light[6] * X + light[7] * Y + light[8] * Z + light[11]
     if z < 50.0:
@@ -97,14 +99,13 @@ def seen_share(depth, light, X, Y, Z, taps, turn):
     if u < -radius or v < -radius or u > w + radius or v > h + radius:
         return 1.0
     limit = 1.0 / (z - BIAS_MM)
-    c, s = np.cos(turn), np.sin(turn)
     free = 0
-    for tap in range(taps.shape[0]):
-        x = int(u + radius * (c * taps[tap, 0] - s * taps[tap, 1]))
-        y = int(v + radius * (s * taps[tap, 0] + c * taps[tap, 1]))
+    for tap in range(taps.shape[1]):
+        x = int(u + radius * taps[spiral, tap, 0])
+        y = int(v + radius * taps[spiral, tap, 1])
         if x < 0 or y < 0 or x >= w or y >= h or depth[y, x] <= limit:
             free += 1
-    return free / taps.shape[0]
+    return free / taps.shape[1]
 
 
 @compiled
@@ -143,7 +144,7 @@ def light_vertices(points, normals, lights, still_lights, still_maps, people_map
             share *= through_opening(lights[l], X, Y, Z)
             if share <= 0.0:
                 continue
-            share *= seen_share(still_maps[l], still_lights[l], x, y, z, taps, 0.0)
-            share *= seen_share(people_maps[l], lights[l], x, y, z, taps, 0.0)
+            share *= seen_share(still_maps[l], still_lights[l], x, y, z, taps, 0)
+            share *= seen_share(people_maps[l], lights[l], x, y, z, taps, 0)
             for c in range(3):
                 out[n, c] += share * lights[l, 19 + c]

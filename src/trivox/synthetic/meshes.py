@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 
 from trivox.synthetic.bodies import PHENOTYPES, Body, shaped_body, template
+from trivox.synthetic.raster import rasterise
+from trivox.synthetic.rotations import frame
 
 LONGEST_EDGE_MM = 26.0
 
@@ -41,6 +43,8 @@ def fine_mesh() -> FineMesh:
     middle = np.where(long, count + np.cumsum(long) - 1, -1)[inverse.reshape(-1, 3)]
     own = np.arange(count)
     first, second = np.concatenate([own, pairs[long, 0]]), np.concatenate([own, pairs[long, 1]])
+    points = (rest[first] + rest[second]) / 2
+    split = _split(faces, middle)
     dense = np.zeros((count, len(shared.bones)), np.float32)
     np.put_along_axis(dense, shared.bone_index.astype(np.int64), shared.bone_weight, 1)
     mixed = (dense[first] + dense[second]) / 2
@@ -49,11 +53,31 @@ def fine_mesh() -> FineMesh:
     return FineMesh(
         first,
         second,
-        _split(faces, middle),
+        split[_seen_from_outside(points, split)],
         order.astype(np.int32),
         weight / weight.sum(1, keepdims=True),
         order[:, 0],
     )
+
+
+def _seen_from_outside(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which triangles show from any side: the mouth's inside and the backs of the eyes need not be drawn (M,) bool."""
+    seen = np.zeros(len(faces), bool)
+    number = np.arange(60)
+    height, around = 1 - 2 * (number + 0.5) / 60, number * 2.399963
+    flat = np.sqrt(1 - height**2)
+    cells = 1400
+    for direction in np.stack([flat * np.cos(around), flat * np.sin(around), height], 1):
+        R = frame(direction, np.array([1.0, 0.02, 0.01])).T
+        turned = (points - points.mean(0)) @ R.T
+        screen = np.empty((len(points), 3), np.float32)
+        screen[:, :2] = turned[:, :2] * (cells / 2300.0) + cells / 2
+        screen[:, 2] = 1 / (turned[:, 2] + 4000.0)
+        ids, depth = np.full((cells, cells), -1, np.int32), np.zeros((cells, cells), np.float32)
+        everything = np.ones(len(faces), bool)
+        rasterise(screen, faces, everything, np.full(2, 0.5, np.float32), 0, depth, ids)
+        seen[ids[ids >= 0]] = True
+    return seen
 
 
 def _split(faces: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ SKIN, HAIR, TOP, BOTTOM, SHOES, SLEEVES, EYE, IRIS, BAG, COVER = range(10)
 class DressedMesh:
     """What is drawn of a person: N vertices at rest (mm) with normals, M triangles and their materials.
 
-    `cells (M, C, C, C, 3)` are the solid patterns of the materials, looked up at a vertex's own place at rest.
+    `cells (K, C, C, C, 3)` uint8 are the solid patterns of the materials, looked up at a vertex's own place at rest.
     """
 
     vertices: np.ndarray  # (N, 3) float64
@@ -47,7 +47,7 @@ def dressed(body: Body, rng: np.random.Generator, female: float, surroundings: l
     _shoes(rng, shape, material, offset)
     _head(rng, shape, material, offset, pieces, female)
     _carried(rng, shape, pieces)
-    cells = np.stack(_materials(rng, surroundings))
+    cells = np.stack([fabrics.stored(cells) for cells in _materials(rng, surroundings)])
     return _assembled(body, shape, offset, material, pieces, cells)
 
 

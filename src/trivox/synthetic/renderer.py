@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from trivox.geometry.skeletons import COCO_17
 from trivox.synthetic import lights as lighting
 from trivox.synthetic import raster, solids
 from trivox.synthetic.compose import compose
-from trivox.synthetic.fabrics import CELL_MM
+from trivox.synthetic.fabrics import CELL_MM, LINEAR
 from trivox.synthetic.optics import developed, even_gain
 from trivox.synthetic.rigs import View
 from trivox.synthetic.scene import Scene
 from trivox.synthetic.skinning import skin
 from trivox.synthetic.worlds import generator
 
-_STATIC_MAP, _PEOPLE_MAP = 512, 384
+_STATIC_MAP, _PEOPLE_MAP, _NEAR_CELL = 512, 384, 8
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Still:
 
     picture: np.ndarray  # (h, w, 3) linear light
     depth: np.ndarray  # (S, h, w) 1 / mm
-    fractions: np.ndarray  # (L, h, w) share of each light
+    fractions: np.ndarray  # (h, w, L) share of each light
     places: np.ndarray  # (h, w, 3) world mm
     gain: float
 
@@ -88,39 +88,39 @@ class Renderer:
             blur = shifts if scene.blurred[v] and scene.shutter_s > 0 else np.zeros(1)
             instants[v] = tuple(float(clock + offset + shift) for shift in blur)
         times = sorted({time for chosen in instants.values() for time in chosen} | {float(clock + o) for o in scene.offsets_s})
-        posed = dict(zip(times, pool.map(self._posed, times), strict=True))
+        bones = [person.posed(np.array(times)) for person in scene.people]
+        posed = dict(zip(times, pool.map(lambda i: self._posed(bones, i), range(len(times))), strict=True))
         middles = sorted({float(clock + offset) for offset in scene.offsets_s})
         lit = dict(zip(middles, pool.map(lambda time: self._lit(posed[time]), middles), strict=True))
 
         def draw(v: int) -> np.ndarray:
-            irradiance, maps, bounds = lit[float(clock + scene.offsets_s[v])]
-            return self._picture(v, number, [posed[time] for time in instants[v]], irradiance, maps, bounds)
+            irradiance, maps, near = lit[float(clock + scene.offsets_s[v])]
+            return self._picture(v, number, [posed[time] for time in instants[v]], irradiance, maps, near)
 
         return list(pool.map(draw, range(len(scene.views))))
 
-    def _posed(self, time: float) -> Posed:
+    def _posed(self, bones: list[tuple[np.ndarray, np.ndarray]], instant: int) -> Posed:
+        """Everybody's vertices, their bones turned as at one of the instants."""
         vertices, normals = np.empty_like(self._rest), np.empty_like(self._rest)
-        for person, start, end in zip(self.scene.people, self._starts[:-1], self._starts[1:], strict=True):
-            turns, heads = person.posed(np.array([time]))
-            mesh, body = person.mesh, person.body
-            bones = (mesh.bone_index, mesh.bone_weight, turns[0], body.bone_heads_mm, heads[0])
-            skin(mesh.vertices, mesh.normals, *bones, vertices[start:end], normals[start:end])
+        for person, (turns, heads), start, end in zip(
+            self.scene.people, bones, self._starts[:-1], self._starts[1:], strict=True
+        ):
+            mesh, rest = person.mesh, person.body.bone_heads_mm
+            hanging = (mesh.bone_index, mesh.bone_weight, turns[instant], rest, heads[instant])
+            skin(mesh.vertices, mesh.normals, *hanging, vertices[start:end], normals[start:end])
         return Posed(vertices, normals)
 
     def _lit(self, posed: Posed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Irradiance of the vertices, the people's shadow maps, and which part of each holds anything."""
+        """Irradiance of the vertices, the people's shadow maps, and which squares of each are near to anything."""
         count = len(self._lights_moving)
         maps = np.zeros((count, _PEOPLE_MAP, _PEOPLE_MAP), np.float32)
-        bounds = np.zeros((count, 4))
+        near = np.zeros((count, _PEOPLE_MAP // _NEAR_CELL, _PEOPLE_MAP // _NEAR_CELL), np.uint8)
         seen = np.empty((len(posed.vertices), 3), np.float32)
         for light, row in enumerate(self._lights_moving):
             R, t, K = lighting.map_camera(row)
             raster.project(posed.vertices, R, t, K, np.zeros(5), seen)
             raster.rasterise_depth(seen, self._faces, maps[light])
-            front = seen[seen[:, 2] > 0, :2]
-            if len(front):
-                blur = row[14] + 1
-                bounds[light] = [*(front.min(0) - blur), *(front.max(0) + blur)]
+            near[light] = _near_anything(maps[light], row[14])
         irradiance = np.empty((len(posed.vertices), 3), np.float32)
         moving = self._lights_moving
         # Furniture's maps are finer; their light rows differ in the cells only.
@@ -128,10 +128,10 @@ class Renderer:
             posed.vertices, posed.normals, moving, self._lights_still, self._maps_still, maps, self.scene.room.ambient,
             self._bounce, lighting.TAPS, irradiance,
         )  # fmt: skip
-        return irradiance, maps, bounds
+        return irradiance, maps, near
 
     def _picture(
-        self, v: int, number: int, posed: list[Posed], irradiance: np.ndarray, maps: np.ndarray, bounds: np.ndarray
+        self, v: int, number: int, posed: list[Posed], irradiance: np.ndarray, maps: np.ndarray, near: np.ndarray
     ) -> np.ndarray:
         assert self._stills is not None
         view, still, optics = self.scene.views[v], self._stills[v], self.scene.optics[v]
@@ -148,8 +148,8 @@ class Renderer:
             raster.rasterise(screen[s], self._faces, self._two_sided, offset, 0, depth[s], ids[s])
         light = np.empty((h, w, 3), np.float32)
         compose(
-            still.picture, still.fractions, still.places, self._lights_moving, maps, bounds, lighting.TAPS, ids, screen,
-            raster.SAMPLES, self._faces, self._material, self._rest, irradiance, self._cells, CELL_MM, light,
+            still.picture, still.fractions, still.places, self._lights_moving, maps, near, _NEAR_CELL, lighting.TAPS, ids,
+            screen, raster.SAMPLES, self._faces, self._material, self._rest, irradiance, self._cells, CELL_MM, LINEAR, light,
         )  # fmt: skip
         return developed(light, optics, still.gain, generator("scene", self.scene.number, 4, v, number))
 
@@ -161,7 +161,7 @@ class Renderer:
         depth, hit = self._cast(rays, view.R, view.position_mm, view)
         count = len(self._lights_still)
         picture = np.empty((h, w, 3), np.float32)
-        fractions, places = np.zeros((count, h, w), np.float32), np.zeros((h, w, 3), np.float32)
+        fractions, places = np.zeros((h, w, count), np.float32), np.zeros((h, w, 3), np.float32)
         solids.shade(
             rays, view.R, view.position_mm, geometry, texture, second, tile, glow, depth, hit, self._lights_still,
             self._maps_still, self.scene.room.ambient, self._textures, lighting.TAPS, 1.0 / view.K[0, 0], picture,
@@ -187,6 +187,14 @@ class Renderer:
         kept = np.ascontiguousarray(geometry[solid])
         solids.cast(rays, R, view.position_mm, kept, boxes_in_picture(kept, view), depth, hit)
         return depth[0]
+
+
+def _near_anything(depth: np.ndarray, blur_cells: float) -> np.ndarray:
+    """Which squares of a shadow map hold something within the reach of a soft shadow."""
+    size = len(depth) // _NEAR_CELL
+    full = (depth > 0).reshape(size, _NEAR_CELL, size, _NEAR_CELL).any((1, 3)).astype(np.uint8)
+    reach = 2 * int(np.ceil((blur_cells + 1) / _NEAR_CELL)) + 1
+    return cv2.dilate(full, np.ones((reach, reach), np.uint8))
 
 
 def boxes_in_picture(geometry: np.ndarray, view: View) -> np.ndarray:

@@ -62,14 +62,17 @@ class Solids:
 
 @compiled
 def undistorted_rays(h, w, K, distortion, offsets, out):
-    """Normalised points (S, h, w, 2) whose distorted pixels are the samples; Newton-free fixed point, to 1e-10."""
+    """Normalised points (S, h, w, 2) whose distorted pixels are the samples: fixed point, to 1e-8 (what float32 holds)."""
     k1, k2, p1, p2, k3 = distortion[0], distortion[1], distortion[2], distortion[3], distortion[4]
     for s in range(offsets.shape[0]):
         for y in range(h):
             b0 = (y + offsets[s, 1] - K[1, 2]) / K[1, 1]
+            a, b, da, db = (offsets[s, 0] - K[0, 2] - K[0, 1] * b0) / K[0, 0], b0, 0.0, 0.0
             for x in range(w):
                 a0 = (x + offsets[s, 0] - K[0, 2] - K[0, 1] * b0) / K[0, 0]
-                a, b = a0, b0
+                # Begin where the last two pixels of the row lead.
+                last_a, last_b = a, b
+                a, b = a + da, b + db
                 for _ in range(40):
                     r2 = a * a + b * b
                     radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
@@ -77,9 +80,11 @@ def undistorted_rays(h, w, K, distortion, offsets, out):
                     nb = (b0 - p1 * (r2 + 2.0 * b * b) - 2.0 * p2 * a * b) / radial
                     change = abs(na - a) + abs(nb - b)
                     a, b = na, nb
-                    if change < 1e-10:
+                    if change < 1e-8:
                         break
                 out[s, y, x, 0], out[s, y, x, 1] = a, b
+                if x > 0:
+                    da, db = a - last_a, b - last_b
 
 
 @compiled
@@ -103,29 +108,25 @@ def cast(rays, R, centre, geometry, boxes, depth, hit):
             for y in range(boxes[p, 1], boxes[p, 3]):
                 for x in range(boxes[p, 0], boxes[p, 2]):
                     a, b = rays[sample, y, x, 0], rays[sample, y, x, 1]
-                    dx = a * m00 + b * m10 + m20
-                    dy = a * m01 + b * m11 + m21
-                    dz = a * R[0, 2] + b * R[1, 2] + R[2, 2]
+                    # No direction is exactly parallel to a side: 1 / 0 would be no number.
+                    dx = a * m00 + b * m10 + m20 + 1e-15
+                    dy = a * m01 + b * m11 + m21 + 1e-15
+                    dz = a * R[0, 2] + b * R[1, 2] + R[2, 2] + 1e-15
                     t, side = 0.0, -1
                     if kind == BOX or kind == INSIDE:
-                        near, far, near_side, far_side = -1e30, 1e30, 0, 0
-                        for axis in range(3):
-                            o = px if axis == 0 else (py if axis == 1 else pz)
-                            d = dx if axis == 0 else (dy if axis == 1 else dz)
-                            half = hx if axis == 0 else (hy if axis == 1 else hz)
-                            if abs(d) < 1e-12:
-                                if abs(o) > half:
-                                    near = 1e31
-                                continue
-                            t0, t1 = (-half - o) / d, (half - o) / d
-                            entry = 2 * axis + 1
-                            if t0 > t1:
-                                t0, t1 = t1, t0
-                                entry = 2 * axis
-                            if t0 > near:
-                                near, near_side = t0, entry
-                            if t1 < far:
-                                far, far_side = t1, 2 * axis + (0 if entry == 2 * axis + 1 else 1)
+                        ix, iy, iz = 1.0 / dx, 1.0 / dy, 1.0 / dz
+                        cx, cy, cz = -px * ix, -py * iy, -pz * iz
+                        wx, wy, wz = abs(hx * ix), abs(hy * iy), abs(hz * iz)
+                        near, near_side = cx - wx, 1 if dx > 0.0 else 0
+                        if cy - wy > near:
+                            near, near_side = cy - wy, 3 if dy > 0.0 else 2
+                        if cz - wz > near:
+                            near, near_side = cz - wz, 5 if dz > 0.0 else 4
+                        far, far_side = cx + wx, 0 if dx > 0.0 else 1
+                        if cy + wy < far:
+                            far, far_side = cy + wy, 2 if dy > 0.0 else 3
+                        if cz + wz < far:
+                            far, far_side = cz + wz, 4 if dz > 0.0 else 5
                         if kind == BOX and near <= far and near > 0.0:
                             t, side = near, near_side
                         if kind == INSIDE and far > 0.0 and near <= far:
@@ -197,7 +198,7 @@ def shade(
     rays, R, centre, geometry, texture, second, tile, glow, depth, hit, lights, maps, ambient, textures, taps,
     pixel_angle, picture, fractions, places,
 ):  # fmt: skip
-    """The still picture (h, w, 3), linear light; per light the share of it (L, h, w); world points (h, w, 3) mm.
+    """The still picture (h, w, 3), linear light; per light the share of it (h, w, L); world points (h, w, 3) mm.
 
     textures (T, levels, size, size, 3): each coarser level is blurred, chosen by the size of a pixel on the surface.
     """
@@ -211,7 +212,15 @@ def shade(
         for x in range(w):
             picture[y, x, 0] = picture[y, x, 1] = picture[y, x, 2] = 0.0
             last = -2
-            for s in range(S):
+            spiral = (5 * x + 3 * y + (x * y) // 7) % 16
+            # Within one surface the coarser textures do the smoothing, and every other sample will do.
+            first_code = hit[0, y, x]
+            stride = 2 if first_code >= 0 and second[first_code // 8] < 0 else 1
+            for s in range(1, S):
+                if hit[s, y, x] != first_code:
+                    stride = 1
+            weight = stride / S
+            for s in range(0, S, stride):
                 code = hit[s, y, x]
                 if code < 0:
                     continue
@@ -231,14 +240,13 @@ def shade(
                     open_ = 0.72 + 0.28 * min(1.0, Z / 700.0) if kind_is_wall(geometry, p) == 0 or nz == 0.0 else 1.0
                     for c in range(3):
                         direct[c] = ambient[c] * (0.45 + 0.55 * up) * open_
-                    turn = 6.2831853 * ((x * 0.754877666 + y * 0.569840291) % 1.0)
                     for l in range(L):
                         share = arriving(lights[l], X, Y, Z, nx, ny, nz)
                         if share > 0.0:
                             share *= through_opening(lights[l], X, Y, Z)
                         if share > 0.0:
                             share *= seen_share(
-                                maps[l], lights[l], X + 8.0 * nx, Y + 8.0 * ny, Z + 8.0 * nz, taps, turn
+                                maps[l], lights[l], X + 8.0 * nx, Y + 8.0 * ny, Z + 8.0 * nz, taps, spiral
                             )
                         for c in range(3):
                             light_of[l, c] = share * lights[l, 19 + c]
@@ -248,7 +256,7 @@ def shade(
                         total = direct[0] + direct[1] + direct[2] + 1e-9
                         for l in range(L):
                             share = (light_of[l, 0] + light_of[l, 1] + light_of[l, 2]) / total
-                            fractions[l, y, x] = share if glow[p] <= 0.0 else 0.0
+                            fractions[y, x, l] = share if glow[p] <= 0.0 else 0.0
                 image = texture[p, side]
                 u, v = found[3], found[4]
                 if second[p] >= 0:
@@ -265,9 +273,9 @@ def shade(
                 for c in range(3):
                     value = textures[image, level, iv, iu, c]
                     if glow[p] > 0.0:
-                        picture[y, x, c] += value * glow[p] / S
+                        picture[y, x, c] += value * glow[p] * weight
                     else:
-                        picture[y, x, c] += value * direct[c] / S
+                        picture[y, x, c] += value * direct[c] * weight
 
 
 @compiled

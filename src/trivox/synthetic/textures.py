@@ -30,7 +30,7 @@ def fractal(rng: np.random.Generator, size: int, slope: float) -> np.ndarray:
 
 def colour(rng: np.random.Generator, saturation: float = 0.4, low: float = 0.08, high: float = 0.85) -> np.ndarray:
     """A colour (3,) in linear light: any hue, some saturation."""
-    hue, sat, value = rng.random(), rng.random() * saturation, rng.uniform(low, high)
+    hue, sat, value = rng.random(), rng.random() ** 1.8 * saturation, rng.uniform(low, high)
     weights = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     return (value * (1 - sat + sat * weights)) ** 2.2
 

@@ -18,7 +18,7 @@ from trivox.errors import InputError
 
 World = Literal["train", "test"]
 # Pool -> how many numbers there are.
-POOLS = {"scene": 10_000_000, "body": 10_000, "motion": 100_000, "rig": 100_000, "texture": 400, "outfit": 100_000}
+POOLS = {"scene": 10_000_000, "body": 10_000, "motion": 100_000, "rig": 100_000, "texture": 120, "outfit": 100_000}
 _ORDER = tuple(POOLS)
 
 
