@@ -26,22 +26,31 @@ def square_boxes(points_px: Float[Tensor, "*b J 2"], seen: Bool[Tensor, "*b J"],
     return torch.where(any_seen, box, 0.0).long()
 
 
+def cropped(picture: UInt8[np.ndarray, "H W 3"], box: Int[np.ndarray, "4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The box of the picture, black outside. Where nothing has to be filled up it is a view."""
+    x0, y0, x1, y1 = (int(v) for v in box)
+    height, width = picture.shape[:2]
+    inside = picture[max(y0, 0) : max(min(y1, height), 0), max(x0, 0) : max(min(x1, width), 0)]
+    if inside.size == 0:
+        return np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
+    if inside.shape[:2] == (y1 - y0, x1 - x0):
+        return inside
+    top, left = max(-y0, 0), max(-x0, 0)
+    bottom, right = (y1 - y0) - top - inside.shape[0], (x1 - x0) - left - inside.shape[1]
+    return cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+
+
 def cut(
     picture: UInt8[np.ndarray, "H W 3"], box: Int[np.ndarray, "4"], size_hw: tuple[int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The box of the picture, black outside, resized to `size_hw` (area average when shrinking, else linear)."""
     x0, y0, x1, y1 = (int(v) for v in box)
     height, width = picture.shape[:2]
-    inside = picture[max(y0, 0) : max(min(y1, height), 0), max(x0, 0) : max(min(x1, width), 0)]
-    if inside.size == 0:
+    if min(x1, width) <= max(x0, 0) or min(y1, height) <= max(y0, 0):
         return np.zeros((*size_hw, 3), np.uint8)
     shrinks = (y1 - y0) >= size_hw[0] and (x1 - x0) >= size_hw[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    if inside.shape[:2] != (y1 - y0, x1 - x0):
-        top, left = max(-y0, 0), max(-x0, 0)
-        bottom, right = (y1 - y0) - top - inside.shape[0], (x1 - x0) - left - inside.shape[1]
-        inside = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    return cv2.resize(inside, (size_hw[1], size_hw[0]), interpolation=interpolation)
+    return cv2.resize(cropped(picture, box), (size_hw[1], size_hw[0]), interpolation=interpolation)
 
 
 def letterboxed(

@@ -20,6 +20,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,16 +37,54 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """The stored pixels as RGB. Raises `InputError` where the file is missing, damaged or no picture."""
+    return _decoded(path, _bytes_of(path))
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
+
+
+def _decoded(path: Path, data: bytes) -> np.ndarray:
     picture = _decoded_jpeg(data) if data.startswith(b"\xff\xd8") else None
     if picture is None:
         picture = _decoded_other(data)
     if picture is None:
-        raise InputError(f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP")
+        raise _unreadable(path)
     return picture
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP")
+
+
+def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
+    """The picture as RGB, a JPEG at 1/2, 1/4 or 1/8 of its size where that divides it by no more than `largest_factor`.
+
+    Such a JPEG is decoded in a third less time; each pixel is nearly, not exactly, the mean of those it stands for.
+    """
+    data = _bytes_of(path)
+    factor = max((f for f in (2, 4, 8) if f <= largest_factor), default=1)
+    if factor == 1 or not data.startswith(b"\xff\xd8"):
+        picture = _decoded(path, data)
+        return ReducedImage(picture, 1, (picture.shape[0], picture.shape[1]))
+    try:
+        height, width = (int(side) for side in simplejpeg.decode_jpeg_header(data)[:2])
+        smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": 1}
+        picture = simplejpeg.decode_jpeg(data, colorspace="RGB", **smallest)
+    except ValueError as error:
+        raise _unreadable(path) from error
+    return ReducedImage(picture, factor, (height, width))
+
+
+class ReducedImage(NamedTuple):
+    """A picture of `image_hw`, of which every `factor` pixels are one."""
+
+    picture: UInt8[np.ndarray, "h w 3"]
+    factor: int
+    image_hw: tuple[int, int]
 
 
 def _decoded_jpeg(data: bytes) -> np.ndarray | None:

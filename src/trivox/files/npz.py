@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -43,6 +44,41 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"there is no file {path}; check the path") from error
     except BROKEN as error:
         raise InputError(f"{path} is not a readable .npz file of plain arrays; write it again") from error
+
+
+def read_npz_of(path: Path, expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, np.ndarray]:
+    """Exactly the arrays named in `expected`, each of this dtype and shape.
+
+    The heads of all arrays, and what the archive says of their sizes, are compared first: an archive that would unpack
+    to more than was expected takes no memory. Raises `InputError`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if len(archive.infolist()) != len(expected) or found.keys() != expected.keys():
+                raise InputError(f"{path} holds {sorted(found)[:20]}, expected {sorted(expected)}; write it again")
+            for name, (dtype, shape) in expected.items():
+                _check_head(path, archive, found[name], dtype, shape)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}; check the path") from error
+    except BROKEN as error:
+        raise InputError(f"{path} is not a readable .npz file of plain arrays; write it again") from error
+    return read_npz(path)
+
+
+def _check_head(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, dtype: str, shape: tuple[int, ...]
+) -> None:
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"version {version}")
+        have, _, kind = np.lib.format.read_array_header_1_0(file)
+        head = file.tell()
+    if have != shape or kind != np.dtype(dtype):
+        raise InputError(f"{path}: {info.filename} is {kind} of shape {have}, expected {dtype} of {shape}")
+    if info.file_size != head + math.prod(shape) * np.dtype(dtype).itemsize:
+        raise InputError(f"{path}: {info.filename} has not the size that it claims; write it again")
 
 
 class Fields:

@@ -1,7 +1,8 @@
 """Frozen dataclasses of tensors that share their leading batch axes.
 
-A subclass is a `@dataclass(frozen=True)` whose tensor fields all begin with the same batch axes; fields that
-are not tensors (a name, None) are carried along unchanged. Operations return new objects.
+A subclass is a `@dataclass(frozen=True)` whose tensor fields all begin with the same batch axes; a field may be such
+a dataclass itself (the cameras of a sample), and fields that are neither (a name, None) are carried along unchanged.
+Operations return new objects.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class TensorDataclass:
     """Base of `Cameras`, `Triangulated` and the like: `map`, `to`, indexing and `stack` over all tensor fields."""
 
     def map(self: Some, change: Callable[[Tensor], Tensor]) -> Some:
-        """Apply `change` to every tensor field and keep the others."""
+        """Apply `change` to every tensor field, nested ones included, and keep the others."""
         changed = {
-            f.name: change(value)
+            f.name: change(value) if isinstance(value, Tensor) else value.map(change)
             for f in fields(self)  # type: ignore[arg-type]  # subclasses are dataclasses
-            if isinstance(value := getattr(self, f.name), Tensor)
+            if isinstance(value := getattr(self, f.name), Tensor | TensorDataclass)
         }
         return replace(self, **changed)  # type: ignore[type-var]
 
@@ -56,9 +57,11 @@ class TensorDataclass:
     def _joined(cls, items: Sequence[Some], join: Callable[[list[Tensor]], Tensor]) -> Some:
         assert items, "there is nothing to join"
         first = items[0]
-        joined = {
-            f.name: join([getattr(item, f.name) for item in items])
-            for f in fields(first)  # type: ignore[arg-type]
-            if isinstance(getattr(first, f.name), Tensor)
-        }
+        joined: dict[str, Any] = {}
+        for f in fields(first):  # type: ignore[arg-type]
+            values = [getattr(item, f.name) for item in items]
+            if isinstance(values[0], Tensor):
+                joined[f.name] = join(values)
+            elif isinstance(values[0], TensorDataclass):
+                joined[f.name] = type(values[0])._joined(values, join)
         return replace(first, **joined)  # type: ignore[type-var]

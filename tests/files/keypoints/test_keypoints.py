@@ -140,7 +140,7 @@ def test_a_program_in_place_of_column_names_is_not_run(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         program = f"cpathlib\nPath\n(V{witness}\ntR.".encode()
         file["df_with_missing/table"].attrs["values_block_0_kind"] = np.bytes_(program)
-    with pytest.raises(InputError, match="GLOBAL.*not run.*CSV"):
+    with pytest.raises(InputError, match="pathlib.Path.*not data.*CSV"):
         load_keypoints(path)
 
 
