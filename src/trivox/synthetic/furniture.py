@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trivox.synthetic.solids import BOX, CYLINDER, ELLIPSOID, Solids
-from trivox.synthetic.textures import LEVELS, TEXTURE_SIZE, colour, texture
+from trivox.synthetic.textures import LEVELS, TEXTURE_SIZE, texture, wall_colour
 from trivox.synthetic.worlds import World, draw
 
 
@@ -24,6 +24,8 @@ class Palette:
         if kind == "white":
             picture = np.zeros((LEVELS, TEXTURE_SIZE, TEXTURE_SIZE, 3), np.float32) + tint.astype(np.float32)
         else:
+            if kind == "wood":  # stained, not painted
+                tint = np.clip(tint.mean(), 0.1, 0.9) * np.array([1.0, 0.97, 0.93])
             number = draw(self._rng, "texture", self._world)
             self.numbers.append(number)
             picture = texture(kind, number, tint)
@@ -31,7 +33,7 @@ class Palette:
         return len(self._pictures) - 1
 
     def any(self, *kinds: str) -> int:
-        return self.add(str(self._rng.choice(kinds)), colour(self._rng, 0.6, 0.08, 0.9))
+        return self.add(str(self._rng.choice(kinds)), wall_colour(self._rng))
 
     def stacked(self) -> np.ndarray:
         """(T, LEVELS, size, size, 3) float32."""

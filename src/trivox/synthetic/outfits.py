@@ -73,14 +73,14 @@ def _materials(rng: np.random.Generator, surroundings: list[np.ndarray]) -> list
 
 def _folds(shape: Landscape, rng: np.random.Generator, looseness_mm: float) -> np.ndarray:
     """How far cloth stands off the skin (N,): looser cloth folds deeper."""
-    frequency = 2 * np.pi / rng.uniform(45, 110)
+    frequency = 2 * np.pi / rng.uniform(90, 220)
     phase = rng.uniform(0, 2 * np.pi, 6)
     tilt = rng.normal(size=6) * 0.6
     wave = np.zeros(len(shape.x))
     for k in range(3):
         along = shape.z + tilt[k] * shape.x + tilt[k + 3] * shape.y
         wave += np.sin(frequency * (1 + 0.6 * k) * along + phase[k]) * np.sin(frequency * 0.7 * shape.x + phase[k + 3])
-    return np.maximum(2.0, looseness_mm * (1 + 0.28 * wave))
+    return np.maximum(2.0, looseness_mm * (1 + 0.17 * wave))
 
 
 def _bottom(

@@ -10,7 +10,7 @@ from trivox.synthetic import furniture
 from trivox.synthetic.furniture import Palette
 from trivox.synthetic.lights import Light, no_opening
 from trivox.synthetic.solids import BOX, INSIDE, Solids
-from trivox.synthetic.textures import colour
+from trivox.synthetic.textures import colour, wall_colour
 
 
 @dataclass
@@ -36,13 +36,13 @@ def empty_room(rng: np.random.Generator, half_mm: np.ndarray, palette: Palette, 
     room = Room(half_mm, Solids(), palette)
     wall_kinds = ["plain", "plain", "wallpaper", "brick", "wood", "cloth"]
     floor_kinds = ["wood", "wood", "carpet", "tiles", "plain"]
-    base, floor = colour(rng, 0.35, 0.35, 0.95), colour(rng, 0.35, 0.25, 0.85)
+    base, floor = wall_colour(rng), 0.8 * wall_colour(rng)
     room.colours += [base, floor]
     walls, tiles = [], []
     for _ in range(4):
         own = rng.random() < 0.3
         kind = str(rng.choice(wall_kinds)) if own or not walls else None
-        walls.append(palette.add(kind, colour(rng, 0.5, 0.3, 0.95) if own else base) if kind else walls[0])
+        walls.append(palette.add(kind, wall_colour(rng) if own else base) if kind else walls[0])
         tiles.append(float(rng.uniform(900, 2400)))
     second = -1
     if checker_mm is None:

@@ -150,8 +150,13 @@ def _rig(names: tuple[str, ...], views: tuple[View, ...]) -> Rig:
     return Rig(names, cameras, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
 
 
-def draw_scene(seed: int, options: SceneOptions | None = None, world: World = "train") -> Scene:
-    """The scene of a seed. Raises `InputError` for a seed outside of the world, or where Anny is missing."""
+def draw_scene(
+    seed: int, options: SceneOptions | None = None, world: World = "train", like: Scene | None = None
+) -> Scene:
+    """The scene of a seed; with the rig (and the room's size) of another one where `like` is given.
+
+    Raises `InputError` for a seed outside of the world, or where Anny is missing.
+    """
     options = options or SceneOptions()
     rng = generator("scene", scene_number(seed, world))
     numbers: dict[str, list[int]] = {pool: [] for pool in ("body", "motion", "rig", "outfit")}
@@ -162,7 +167,7 @@ def draw_scene(seed: int, options: SceneOptions | None = None, world: World = "t
         return numbers[pool][-1]
 
     palette = Palette(generator("scene", scene_number(seed, world), 1), world)
-    half_mm = draw_size(rng)
+    half_mm = draw_size(rng) if like is None else like.room.half_mm
     room = empty_room(rng, half_mm, palette, options.checker_floor_mm)
     seconds = (options.frames - 1) / options.fps + 0.1
     people: list[Person] = []
@@ -176,7 +181,8 @@ def draw_scene(seed: int, options: SceneOptions | None = None, world: World = "t
     kind = options.rigs[int(rig_rng.integers(len(options.rigs)))]
     path = people[0].motion.root_mm
     middle = (path[:, :2].min(0) + path[:, :2].max(0)) / 2
-    views = draw_rig(rig_rng, kind, count, half_mm, options.image_hw, middle)
+    views = draw_rig(rig_rng, kind, count, half_mm, options.image_hw, middle) if like is None else list(like.views)
+    count = len(views)
     add_lights(rng, room)
     clear = np.concatenate([person.motion.root_mm[::3, :2] for person in people])
     occluders = int(rng.integers(0, _OCCLUDERS[options.occlusion] + 1))
@@ -196,7 +202,7 @@ def draw_scene(seed: int, options: SceneOptions | None = None, world: World = "t
         ingredients,
         tuple(f"cam{v + 1:02d}" for v in range(count)),
         tuple(views),
-        tuple(disturbed(told_rng, view, options.calibration_noise) if options.calibration_noise else view for view in views),
+        _told(told_rng, views, options.calibration_noise) if like is None else like.told,
         tuple(draw_optics(camera_rng) if options.effects else CLEAN for _ in views),
         told_rng.normal(size=count) * options.time_offset_ms / 1000,
         camera_rng.random(count) < 0.7,
@@ -204,6 +210,11 @@ def draw_scene(seed: int, options: SceneOptions | None = None, world: World = "t
         room,
         tuple(people),
     )
+
+
+def _told(rng: np.random.Generator, views: list[View], noise: float) -> tuple[View, ...]:
+    """The views as a calibration with this much error tells them."""
+    return tuple(disturbed(rng, view, noise) for view in views) if noise > 0 else tuple(views)
 
 
 def _places(rng: np.random.Generator, half_mm: np.ndarray, passers_by: int) -> list[np.ndarray]:

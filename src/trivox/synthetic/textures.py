@@ -35,6 +35,14 @@ def colour(rng: np.random.Generator, saturation: float = 0.4, low: float = 0.08,
     return (value * (1 - sat + sat * weights)) ** 2.2
 
 
+def wall_colour(rng: np.random.Generator) -> np.ndarray:
+    """A colour of walls and large furniture: mostly white, grey and beige, some pastel, few strong."""
+    kind = rng.random()
+    if kind < 0.6:
+        return rng.uniform(0.35, 0.95) ** 2.2 * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.82, 1.02)])
+    return colour(rng, 0.35, 0.45, 0.95) if kind < 0.88 else colour(rng, 0.8, 0.15, 0.8)
+
+
 @lru_cache(maxsize=4096)
 def _stored(kind: str, number: int) -> np.ndarray:
     rng = generator("texture", number, KINDS.index(kind))
@@ -82,8 +90,8 @@ def _wood(rng: np.random.Generator) -> np.ndarray:
     boards = int(rng.integers(2, 7))
     v, u = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE] / TEXTURE_SIZE
     board = (u * boards).astype(int)
-    grain = np.sin(40 * u + 9 * fractal(rng, TEXTURE_SIZE, 1.6) + 7 * board)
-    shade = 0.75 + 0.12 * grain + rng.uniform(-0.15, 0.15, boards)[board]
+    grain = np.sin(boards * 20 * u + 5 * fractal(rng, TEXTURE_SIZE, 1.7) + 7 * board)
+    shade = 0.78 + 0.05 * grain + rng.uniform(-0.12, 0.12, boards)[board]
     shade *= np.where((u * boards) % 1 < 0.04, 0.55, 1.0)
     return shade[..., None] * np.array([1.0, 0.72, 0.45]) ** rng.uniform(0.3, 1.1)
 
