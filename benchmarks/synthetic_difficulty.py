@@ -1,14 +1,15 @@
 """Are rendered people as hard for a detector as real ones? MoveNet Thunder's errors on both, side by side.
 
-    python benchmarks/synthetic_difficulty.py DATA_FOLDER [--scenes 60] [--motion DIR] [--world train] [--out results.json]
+    python benchmarks/synthetic_difficulty.py DATA_FOLDER [--scenes 60] [--motion DIR]
+        [--world train] [--out results.json]
 
 DATA_FOLDER holds the real pictures with 2D truth: pose2sim_single/ (four views, every fifth frame; its "truth" is a
 triangulation of other detections, good to a centimetre or two), panoptic_171026_pose1/, h36m_mmpose/ (four pictures);
 and demo_scene/, an easy rendered clip.
 
 Every person is cut out with 1.25 times the box of the true joints at 256 pixels, as trivox follows people. Errors are in
-pixels of a person whose box is 256 pixels long, over joints inside of the picture, hidden ones included. A joint counts
-as swapped where its twin's truth is much nearer than its own (half as far, and beyond 13 px).
+pixels of a person whose box is 256 pixels long, over joints inside of the picture, hidden ones included. A joint is
+swapped where its twin's truth is much nearer than its own (half as far, and its own beyond 13 px).
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def synth(
     """Write scenes `seed`, `seed + 1`, ... below `out`.
 
     `world`: "train" and "test" share no body, motion, rig or texture; of "both", every fifth scene is a test scene, and
-    in Human3.6M's layout subjects S9 and S11 are. `pictures` is for our own layout, the others hold images. `threads`: 0
-    takes as many as the machine has cores. Raises `InputError` for bad options, or where `out` holds something else.
+    in Human3.6M's layout subjects S9 and S11 are. `pictures` is for our own layout, the others hold images. `threads`:
+    0 takes as many as the machine has cores. Raises `InputError` for bad options, or where `out` holds something else.
     """
     options = options or SceneOptions()
     _check(scenes, layout, options, world, pictures)

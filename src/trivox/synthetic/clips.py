@@ -1,7 +1,7 @@
 """Recorded motions: folders of .npz clips of joint positions with the names of CMU's skeleton, and their retargeting.
 
-A file holds `joint_names (J,)`, and one array (T, J, 3) for each clip: millimetres, z up, the floor near 0, 30 instants a
-second unless `fps` says otherwise. ASF bones are named by their lower end in some files and by their upper end in
+A file holds `joint_names (J,)`, and one array (T, J, 3) for each clip: millimetres, z up, the floor near 0, 30 instants
+a second unless `fps` says otherwise. ASF bones are named by their lower end in some files and by their upper end in
 others; a file with `ltoes_end` is one of the latter.
 """
 

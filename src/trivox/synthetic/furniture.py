@@ -87,7 +87,9 @@ def _cabinet(rng: np.random.Generator, solids: Solids, palette: Palette, place: 
     half = (rng.uniform(250, 600), rng.uniform(180, 260), rng.uniform(300, 1000))
     solids.add(BOX, (*place, half[2]), half, palette.any("wood", "plain", "tiles"), turn, 700.0)
     if half[2] < 600:
-        _box(solids, place, turn, (0, 0, 2 * half[2] + 160), (rng.uniform(60, 300), 50, 160), palette.any("poster"), 0.0)
+        _box(
+            solids, place, turn, (0, 0, 2 * half[2] + 160), (rng.uniform(60, 300), 50, 160), palette.any("poster"), 0.0
+        )
 
 
 def _sofa(rng: np.random.Generator, solids: Solids, palette: Palette, place: np.ndarray, turn: float) -> None:
@@ -139,7 +141,14 @@ def _panel(rng: np.random.Generator, solids: Solids, palette: Palette, place: np
     lift = rng.uniform(0, 400)
     solids.add(BOX, (*place, half[2] + lift), half, palette.any("poster", "cloth", "wallpaper"), turn, 0.0)
     for sign in (-1, 1):
-        _box(solids, place, turn, (sign * half[0], 0, half[2] / 2 + lift / 2), (14, 14, half[2] / 2 + lift / 2), palette.any("plain"))
+        _box(
+            solids,
+            place,
+            turn,
+            (sign * half[0], 0, half[2] / 2 + lift / 2),
+            (14, 14, half[2] / 2 + lift / 2),
+            palette.any("plain"),
+        )
 
 
 def _ball(rng: np.random.Generator, solids: Solids, palette: Palette, place: np.ndarray, turn: float) -> None:

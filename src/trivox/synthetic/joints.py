@@ -1,9 +1,9 @@
 """Where a body's joints are: the points that detectors and Human3.6M mean, from the undressed skin and the bones.
 
 Limb joints lie between Anny's regressors of COCO's points (on the surface side) and the bone heads (centres of
-rotation). With several views, the bundled detector's own answer on rendered people lies 2 to 4 cm from each of the two
-at the hips and within 2 cm of this mean (docs/synthetic.md). Other joints are Human3.6M's: pelvis between the hips,
-spine in the middle of the back, neck between the base of the neck and the shoulders, `head_nose` inside the head at the height of the nose.
+rotation): the bundled detector's own answer, triangulated, lies 2 to 3 cm from each of the two at the hips, on opposite
+sides (docs/synthetic.md). Other joints are Human3.6M's: pelvis between the hips, spine in the middle of the back, neck
+between the base of the neck and the shoulders, `head_nose` inside the head at the height of the nose.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is where on a body at rest: along the limbs, on the trunk, on the head. Garments are cut by these coordinates."""
+"""What is where on a body at rest: along the limbs, on the trunk, on the head. Garments are cut by it."""
 
 from __future__ import annotations
 

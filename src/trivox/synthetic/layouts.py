@@ -97,7 +97,7 @@ def write_splits(root: Path, worlds: dict[str, str]) -> None:
 
 
 def as_human36m(scene: Scene) -> Scene:
-    """The scene with lenses that Human3.6M's formula describes too: it differs from OpenCV's in the tangential terms."""
+    """The scene with lenses of Human3.6M's formula too: it differs from OpenCV's in the tangential terms, here 0."""
 
     def without(views: Sequence) -> tuple:
         return tuple(replace(view, distortion=view.distortion * [1, 1, 0, 0, 1]) for view in views)
@@ -108,9 +108,7 @@ def as_human36m(scene: Scene) -> Scene:
 def write_human36m_take(scene: Scene, root: Path, take: str, threads: int, advance: Advance) -> None:
     """The pictures of one subject and trial ("S1/Walking-1") below `processed/`."""
     folder = root / "processed" / take
-    write_images(
-        scene, threads, lambda name, f: folder / "imageSequence" / name / f"img_{f + 1:06d}.jpg", advance
-    )
+    write_images(scene, threads, lambda name, f: folder / "imageSequence" / name / f"img_{f + 1:06d}.jpg", advance)
     write_text(folder / "scene.json", described(scene))
 
 
@@ -159,9 +157,7 @@ def write_panoptic_sequence(scene: Scene, root: Path, sequence: str, threads: in
         bodies = [{"id": p, "joints19": body.round(4).ravel().tolist()} for p, body in enumerate(joints)]
         said = {"version": 0.7, "univTime": frame / scene.options.fps * 1000, "fpsType": "hd_29_97", "bodies": bodies}
         write_text(folder / "hdPose3d_stage1_coco19" / f"body3DScene_{frame:08d}.json", json.dumps(said))
-    write_images(
-        scene, threads, lambda name, f: folder / "hdImgs" / name / f"{name}_{f:08d}.jpg", advance
-    )
+    write_images(scene, threads, lambda name, f: folder / "hdImgs" / name / f"{name}_{f:08d}.jpg", advance)
     write_text(folder / "scene.json", described(scene))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled
+from trivox.synthetic.compiled import compiled, inlined
 
 # Vogel's spiral: taps spread evenly over a disc of radius 1.
 _TURN = 2.399963
@@ -62,68 +62,75 @@ def map_camera(row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return row[:9].reshape(3, 3).copy(), row[9:12].copy(), K
 
 
-@compiled
-def through_opening(light, X, Y, Z):
+@inlined
+def through_opening(lights, k, X, Y, Z):
     """Does the straight way from the light to the point pass its window? 1 or 0."""
-    axis = int(light[22])
+    axis = int(lights[k, 22])
     if axis < 0:
         return 1.0
-    wall = light[23]
-    start = light[16] if axis == 0 else light[17]
+    wall = lights[k, 23]
+    start = lights[k, 16] if axis == 0 else lights[k, 17]
     end = X if axis == 0 else Y
     if abs(end - start) < 1e-6:
         return 0.0
     share = (wall - start) / (end - start)
     if share <= 0.0 or share >= 1.0:
         return 0.0
-    along = light[17] + share * (Y - light[17]) if axis == 0 else light[16] + share * (X - light[16])
-    height = light[18] + share * (Z - light[18])
-    if along < light[24] or along > light[25] or height < light[26] or height > light[27]:
+    along = lights[k, 17] + share * (Y - lights[k, 17]) if axis == 0 else lights[k, 16] + share * (X - lights[k, 16])
+    height = lights[k, 18] + share * (Z - lights[k, 18])
+    if along < lights[k, 24] or along > lights[k, 25] or height < lights[k, 26] or height > lights[k, 27]:
         return 0.0
     # One upright and one bar divide the window.
-    if abs(along - 0.5 * (light[24] + light[25])) < 25.0 or abs(height - 0.5 * (light[26] + light[27])) < 25.0:
+    if (
+        abs(along - 0.5 * (lights[k, 24] + lights[k, 25])) < 25.0
+        or abs(height - 0.5 * (lights[k, 26] + lights[k, 27])) < 25.0
+    ):
         return 0.0
     return 1.0
 
 
-@compiled
-def seen_share(depth, light, X, Y, Z, taps, spiral):
+@inlined
+def seen_share(maps, lights, k, X, Y, Z, taps, spiral):
     """How much of the light (0..1) reaches the point past what the map holds."""
-    z = light[6] * X + light[7] * Y + light[8] * Z + light[11]
+    z = lights[k, 6] * X + lights[k, 7] * Y + lights[k, 8] * Z + lights[k, 11]
     if z < 50.0:
         return 1.0
-    u = light[12] * (light[0] * X + light[1] * Y + light[2] * Z + light[9]) / z + light[13]
-    v = light[12] * (light[3] * X + light[4] * Y + light[5] * Z + light[10]) / z + light[13]
-    h, w = depth.shape
-    radius = light[14]
+    u = lights[k, 12] * (lights[k, 0] * X + lights[k, 1] * Y + lights[k, 2] * Z + lights[k, 9]) / z + lights[k, 13]
+    v = lights[k, 12] * (lights[k, 3] * X + lights[k, 4] * Y + lights[k, 5] * Z + lights[k, 10]) / z + lights[k, 13]
+    h, w = maps.shape[1], maps.shape[2]
+    radius = lights[k, 14]
     if u < -radius or v < -radius or u > w + radius or v > h + radius:
         return 1.0
     limit = 1.0 / (z - BIAS_MM)
     free = 0
-    for tap in range(taps.shape[1]):
+    count = taps.shape[1]
+    for tap in range(count - 1, -1, -1):
+        # Three outer taps that agree speak for all: half shadow is only where they differ.
+        if tap == count - 4 and (free == 0 or free == 3):
+            return free / 3.0
         x = int(u + radius * taps[spiral, tap, 0])
         y = int(v + radius * taps[spiral, tap, 1])
-        if x < 0 or y < 0 or x >= w or y >= h or depth[y, x] <= limit:
+        if x < 0 or y < 0 or x >= w or y >= h or maps[k, y, x] <= limit:
             free += 1
-    return free / taps.shape[1]
+    return free / count
 
 
-@compiled
-def arriving(light, X, Y, Z, nx, ny, nz):
+@inlined
+def arriving(lights, k, X, Y, Z, nx, ny, nz):
     """Irradiance share of an unshadowed light on a surface of this normal: cosine over squared distance."""
-    dx, dy, dz = light[16] - X, light[17] - Y, light[18] - Z
+    dx, dy, dz = lights[k, 16] - X, lights[k, 17] - Y, lights[k, 18] - Z
     r2 = dx * dx + dy * dy + dz * dz
     r = np.sqrt(r2)
     cosine = (dx * nx + dy * ny + dz * nz) / r
     if cosine <= 0.0:
         return 0.0
-    if int(light[22]) < 0:
+    if int(lights[k, 22]) < 0:
         # A lamp shines into the half space below it, with a soft edge.
-        down = (-dx * light[6] - dy * light[7] - dz * light[8]) / r
+        down = (-dx * lights[k, 6] - dy * lights[k, 7] - dz * lights[k, 8]) / r
         if down <= 0.0:
             return 0.0
         cosine *= min(1.0, 4.0 * down)
-    return cosine * light[15] * light[15] / r2
+    return cosine * lights[k, 15] * lights[k, 15] / r2
 
 
 @compiled
@@ -137,14 +144,14 @@ def light_vertices(points, normals, lights, still_lights, still_maps, people_map
             out[n, c] = ambient[c] * (0.35 + 0.65 * up) + bounce[c] * (1.0 - up)
         # Look from a little outside of the surface, so that it does not shadow itself.
         x, y, z = X + 14.0 * nx, Y + 14.0 * ny, Z + 14.0 * nz
-        for l in range(lights.shape[0]):
-            share = arriving(lights[l], X, Y, Z, nx, ny, nz)
+        for k in range(lights.shape[0]):
+            share = arriving(lights, k, X, Y, Z, nx, ny, nz)
             if share <= 0.0:
                 continue
-            share *= through_opening(lights[l], X, Y, Z)
+            share *= through_opening(lights, k, X, Y, Z)
             if share <= 0.0:
                 continue
-            share *= seen_share(still_maps[l], still_lights[l], x, y, z, taps, 0)
-            share *= seen_share(people_maps[l], lights[l], x, y, z, taps, 0)
+            share *= seen_share(still_maps, still_lights, k, x, y, z, taps, 0)
+            share *= seen_share(people_maps, lights, k, x, y, z, taps, 0)
             for c in range(3):
-                out[n, c] += share * lights[l, 19 + c]
+                out[n, c] += share * lights[k, 19 + c]

@@ -117,7 +117,9 @@ def _top(rng: np.random.Generator, shape: Landscape, material: np.ndarray, offse
     flare = 1 + rng.uniform(0, 0.8) * np.clip((shape.chest_z - shape.z) / 500, 0, 1)
     for part, kind, width in ((body | thighs, TOP, cloth * flare), (arms, SLEEVES, 0.7 * cloth)):
         material[part] = kind
-        offset[part] = np.maximum(np.where(thighs, np.minimum(width, shape.room_between_legs_mm), width), offset + 2)[part]
+        offset[part] = np.maximum(np.where(thighs, np.minimum(width, shape.room_between_legs_mm), width), offset + 2)[
+            part
+        ]
 
 
 def _shoes(rng: np.random.Generator, shape: Landscape, material: np.ndarray, offset: np.ndarray) -> None:

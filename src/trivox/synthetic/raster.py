@@ -1,8 +1,8 @@
 """The z-buffer for moving meshes: which triangle does each sample of each pixel see?
 
-A pixel has S samples on a rotated grid. Each sample looks at its own instant within the exposure, so that one pass gives
-smooth edges and motion blur together. Depth is kept as 1 / z in the camera (larger is nearer), which is linear on the
-picture plane. The lens is exact at every vertex; triangles are a few pixels large at most.
+A pixel has S samples on a rotated grid. Each sample looks at its own instant within the exposure, so that one pass
+gives smooth edges and motion blur together. Depth is kept as 1 / z in the camera (larger is nearer), which is linear on
+the picture plane. The lens is exact at every vertex; triangles are a few pixels large at most.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures of a scene: the still room once per camera, then people, shadows and the camera's effects for each instant."""
+"""Pictures of a scene: the still room once per camera, then people, shadows and effects for each instant."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ class Renderer:
         for v, offset in enumerate(scene.offsets_s):
             blur = shifts if scene.blurred[v] and scene.shutter_s > 0 else np.zeros(1)
             instants[v] = tuple(float(clock + offset + shift) for shift in blur)
-        times = sorted({time for chosen in instants.values() for time in chosen} | {float(clock + o) for o in scene.offsets_s})
+        middles = sorted({float(clock + offset) for offset in scene.offsets_s})
+        times = sorted({time for chosen in instants.values() for time in chosen} | set(middles))
         bones = [person.posed(np.array(times)) for person in scene.people]
         posed = dict(zip(times, pool.map(lambda i: self._posed(bones, i), range(len(times))), strict=True))
         middles = sorted({float(clock + offset) for offset in scene.offsets_s})
@@ -147,9 +148,11 @@ class Renderer:
                 screen[s] = screen[0]
             raster.rasterise(screen[s], self._faces, self._two_sided, offset, 0, depth[s], ids[s])
         light = np.empty((h, w, 3), np.float32)
+        coarse = np.empty(((h + 1) // 2, (w + 1) // 2), np.float32)
         compose(
-            still.picture, still.fractions, still.places, self._lights_moving, maps, near, _NEAR_CELL, lighting.TAPS, ids,
-            screen, raster.SAMPLES, self._faces, self._material, self._rest, irradiance, self._cells, CELL_MM, LINEAR, light,
+            still.picture, still.fractions, still.places, self._lights_moving, maps, near, _NEAR_CELL, lighting.TAPS,
+            ids, screen, raster.SAMPLES, self._faces, self._material, self._rest, irradiance, self._cells, CELL_MM,
+            LINEAR, coarse, light,
         )  # fmt: skip
         return developed(light, optics, still.gain, generator("scene", self.scene.number, 4, v, number))
 
@@ -164,8 +167,8 @@ class Renderer:
         fractions, places = np.zeros((h, w, count), np.float32), np.zeros((h, w, 3), np.float32)
         solids.shade(
             rays, view.R, view.position_mm, geometry, texture, second, tile, glow, depth, hit, self._lights_still,
-            self._maps_still, self.scene.room.ambient, self._textures, lighting.TAPS, 1.0 / view.K[0, 0], picture,
-            fractions, places,
+            self._maps_still, self.scene.room.ambient, self._textures, lighting.TAPS, 1.0 / view.K[0, 0],
+            np.empty(7), np.empty((count, 3)), np.empty(3), picture, fractions, places,
         )  # fmt: skip
         return Still(picture, depth, fractions, places, even_gain(picture))
 

@@ -54,7 +54,11 @@ def _places(rng: np.random.Generator, kind: RigKind, count: int, room: np.ndarra
         case "ceiling":
             height = ceiling - rng.uniform(80, 350, count)
         case "tripod":
-            around = start + rng.uniform(0, 2 * np.pi) * 0 + 2 * np.pi * (np.arange(count) + rng.uniform(0, 0.8, count)) / count
+            around = (
+                start
+                + rng.uniform(0, 2 * np.pi) * 0
+                + 2 * np.pi * (np.arange(count) + rng.uniform(0, 0.8, count)) / count
+            )
             height = rng.uniform(750, 1650, count)
         case "any":
             around = rng.uniform(0, 2 * np.pi, count)
@@ -99,7 +103,7 @@ def _lens(rng: np.random.Generator, focal: float, corner_px: float) -> np.ndarra
 
 
 def disturbed(rng: np.random.Generator, view: View, amount: float) -> View:
-    """The camera as a calibration with errors tells it: 1 is a hasty one (0.2 degrees, 6 mm, 0.4 % of the focal length)."""
+    """The camera as a calibration with errors tells it: 1 is a hasty one (0.2 degrees, 6 mm, 0.4 % of the focal)."""
     a, b, c = rng.normal(size=3) * amount * np.radians(0.2)
     R = about("x", a) @ about("y", b) @ about("z", c) @ view.R
     position = view.position_mm + rng.normal(size=3) * amount * 6.0

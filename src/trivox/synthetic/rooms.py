@@ -83,10 +83,20 @@ def add_lights(rng: np.random.Generator, room: Room) -> None:
         place = np.array([rng.uniform(-0.6, 0.6) * x, rng.uniform(-0.6, 0.6) * y, z - 60])
         shade = rng.uniform(0.25, 0.9) * np.array([1.0, rng.uniform(0.82, 1.0), rng.uniform(0.6, 1.0)])
         room.lights.append(
-            Light(place, np.array([place[0] * 0.6, place[1] * 0.6, 0.0]), shade, z - 900, 2.4, rng.uniform(0.015, 0.12), no_opening())
+            Light(
+                place,
+                np.array([place[0] * 0.6, place[1] * 0.6, 0.0]),
+                shade,
+                z - 900,
+                2.4,
+                rng.uniform(0.015, 0.12),
+                no_opening(),
+            )
         )
         glow = room.palette.add("white", np.full(3, 0.9))
-        room.solids.add(BOX, (place[0], place[1], z - 20), (rng.uniform(120, 500), rng.uniform(60, 300), 18), glow, glow=3.0)
+        room.solids.add(
+            BOX, (place[0], place[1], z - 20), (rng.uniform(120, 500), rng.uniform(60, 300), 18), glow, glow=3.0
+        )
     if rng.random() < 0.65:
         _window(rng, room)
 
@@ -143,7 +153,9 @@ def _hang_on_walls(rng: np.random.Generator, room: Room, count: int) -> None:
     """Doors, pictures and a rug."""
     if rng.random() < 0.4:
         half = (rng.uniform(600, 1500), rng.uniform(500, 1100), 3.0)
-        room.solids.add(BOX, (*rng.uniform(-900, 900, 2), 3), half, room.palette.any("carpet", "wallpaper"), rng.uniform(0, 3), 0.0)
+        room.solids.add(
+            BOX, (*rng.uniform(-900, 900, 2), 3), half, room.palette.any("carpet", "wallpaper"), rng.uniform(0, 3), 0.0
+        )
     for number in range(count):
         axis, sign = int(rng.integers(2)), float(rng.choice([-1, 1]))
         centre, half = np.zeros(3), np.zeros(3)

@@ -14,11 +14,11 @@ from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
-from trivox.geometry.skeletons import COCO_17, H36M_17, Skeleton
+from trivox.geometry.skeletons import H36M_17, Skeleton
+from trivox.synthetic.furniture import Palette
 from trivox.synthetic.joints import BODY_JOINTS
 from trivox.synthetic.optics import CLEAN, Optics, draw_optics
 from trivox.synthetic.people import LONGEST_PATH_MM, Person, draw_motion, draw_person
-from trivox.synthetic.furniture import Palette
 from trivox.synthetic.rigs import RIG_KINDS, RigKind, View, disturbed, draw_rig
 from trivox.synthetic.rooms import Room, add_lights, draw_size, empty_room, furnish
 from trivox.synthetic.worlds import Ingredients, World, check, draw, generator, scene_number
@@ -132,7 +132,7 @@ class Scene:
         return _rig(self.names, self.told)
 
     def boxes_px(self, margin: float = 0.08) -> np.ndarray:
-        """Boxes (F, P, V, 4) around the projected joints: left, top, right, bottom, widened by a share of their size."""
+        """Boxes (F, P, V, 4) around the projected joints: left, top, right, bottom, widened by a share."""
         points = torch.from_numpy(self.joints_mm)
         flat = points.reshape(1, -1, 3).expand(len(self.views), -1, 3)
         projected = self.rig.cameras.project(flat).reshape(len(self.views), *points.shape[:3], 2).numpy()
@@ -206,7 +206,9 @@ def draw_scene(
         tuple(draw_optics(camera_rng) if options.effects else CLEAN for _ in views),
         told_rng.normal(size=count) * options.time_offset_ms / 1000,
         camera_rng.random(count) < 0.7,
-        float(camera_rng.choice([0.0, 1.0], p=[0.3, 0.7]) * camera_rng.uniform(0.004, 0.035)) if options.effects else 0.0,
+        float(camera_rng.choice([0.0, 1.0], p=[0.3, 0.7]) * camera_rng.uniform(0.004, 0.035))
+        if options.effects
+        else 0.0,
         room,
         tuple(people),
     )

@@ -119,7 +119,7 @@ def _shoulder_lift(motion: Motion, side: str) -> np.ndarray:
 
 
 def _hand(forearm: np.ndarray, body: Body, mark: str, hand: np.ndarray) -> dict[str, np.ndarray]:
-    """Forearm, wrist and fingers: the twist is shared between forearm and wrist, the fingers curl about the knuckles."""
+    """Forearm, wrist and fingers: forearm and wrist share the twist, the fingers curl about the knuckles."""
     axis = unit(body.head_of(f"wrist.{mark}") - body.head_of(f"lowerarm01.{mark}"))
     knuckles = unit(body.head_of(f"finger2-1.{mark}") - body.head_of(f"finger5-1.{mark}"))
     palm = _about_vector(axis, hand[1]) @ _about_vector(knuckles, hand[0])

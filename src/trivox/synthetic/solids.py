@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled
+from trivox.synthetic.compiled import compiled, inlined
 from trivox.synthetic.lights import arriving, seen_share, through_opening
 
 BOX, CYLINDER, ELLIPSOID, INSIDE = 0, 1, 2, 3
@@ -62,7 +62,7 @@ class Solids:
 
 @compiled
 def undistorted_rays(h, w, K, distortion, offsets, out):
-    """Normalised points (S, h, w, 2) whose distorted pixels are the samples: fixed point, to 1e-8 (what float32 holds)."""
+    """Normalised points (S, h, w, 2) whose distorted pixels are the samples; fixed point, to float32's 1e-8."""
     k1, k2, p1, p2, k3 = distortion[0], distortion[1], distortion[2], distortion[3], distortion[4]
     for s in range(offsets.shape[0]):
         for y in range(h):
@@ -113,7 +113,7 @@ def cast(rays, R, centre, geometry, boxes, depth, hit):
                     dy = a * m01 + b * m11 + m21 + 1e-15
                     dz = a * R[0, 2] + b * R[1, 2] + R[2, 2] + 1e-15
                     t, side = 0.0, -1
-                    if kind == BOX or kind == INSIDE:
+                    if kind in (BOX, INSIDE):
                         ix, iy, iz = 1.0 / dx, 1.0 / dy, 1.0 / dz
                         cx, cy, cz = -px * ix, -py * iy, -pz * iz
                         wx, wy, wz = abs(hx * ix), abs(hy * iy), abs(hz * iz)
@@ -159,7 +159,7 @@ def cast(rays, R, centre, geometry, boxes, depth, hit):
                         hit[sample, y, x] = 8 * p + side
 
 
-@compiled
+@inlined
 def surface(geometry, p, side, X, Y, Z, out):
     """Normal (3) and place on the side (u, v in mm from its corner, sizes of the side) of a point: out (7,)."""
     kind = int(geometry[p, 0])
@@ -168,7 +168,7 @@ def surface(geometry, p, side, X, Y, Z, out):
     x, y = c * ox + s * oy, -s * ox + c * oy
     hx, hy, hz = geometry[p, 4], geometry[p, 5], geometry[p, 6]
     nx = ny = nz = 0.0
-    if kind == BOX or kind == INSIDE or side >= 4:
+    if kind in (BOX, INSIDE) or side >= 4:
         sign = 1.0 if side % 2 == 0 else -1.0
         if kind == INSIDE:
             sign = -sign
@@ -196,17 +196,15 @@ def surface(geometry, p, side, X, Y, Z, out):
 @compiled
 def shade(
     rays, R, centre, geometry, texture, second, tile, glow, depth, hit, lights, maps, ambient, textures, taps,
-    pixel_angle, picture, fractions, places,
+    pixel_angle, found, light_of, direct, picture, fractions, places,
 ):  # fmt: skip
     """The still picture (h, w, 3), linear light; per light the share of it (h, w, L); world points (h, w, 3) mm.
 
+    `found (7,)`, `light_of (L, 3)` and `direct (3,)` are room for what a sample needs.
     textures (T, levels, size, size, 3): each coarser level is blurred, chosen by the size of a pixel on the surface.
     """
     S, h, w = depth.shape
     L = lights.shape[0]
-    found = np.empty(7)
-    light_of = np.empty((L, 3))
-    direct = np.empty(3)
     size = textures.shape[2]
     for y in range(h):
         for x in range(w):
@@ -237,31 +235,29 @@ def shade(
                     last = code
                     up = 0.5 + 0.5 * nz
                     # Corners and the ground are darker: less of the room's light comes there.
-                    open_ = 0.72 + 0.28 * min(1.0, Z / 700.0) if kind_is_wall(geometry, p) == 0 or nz == 0.0 else 1.0
+                    open_ = 0.72 + 0.28 * min(1.0, Z / 700.0) if int(geometry[p, 0]) != INSIDE or nz == 0.0 else 1.0
                     for c in range(3):
                         direct[c] = ambient[c] * (0.45 + 0.55 * up) * open_
-                    for l in range(L):
-                        share = arriving(lights[l], X, Y, Z, nx, ny, nz)
+                    for k in range(L):
+                        share = arriving(lights, k, X, Y, Z, nx, ny, nz)
                         if share > 0.0:
-                            share *= through_opening(lights[l], X, Y, Z)
+                            share *= through_opening(lights, k, X, Y, Z)
                         if share > 0.0:
-                            share *= seen_share(
-                                maps[l], lights[l], X + 8.0 * nx, Y + 8.0 * ny, Z + 8.0 * nz, taps, spiral
-                            )
+                            share *= seen_share(maps, lights, k, X + 8.0 * nx, Y + 8.0 * ny, Z + 8.0 * nz, taps, spiral)
                         for c in range(3):
-                            light_of[l, c] = share * lights[l, 19 + c]
-                            direct[c] += light_of[l, c]
+                            light_of[k, c] = share * lights[k, 19 + c]
+                            direct[c] += light_of[k, c]
                     if s == 0:
                         places[y, x, 0], places[y, x, 1], places[y, x, 2] = X, Y, Z
                         total = direct[0] + direct[1] + direct[2] + 1e-9
-                        for l in range(L):
-                            share = (light_of[l, 0] + light_of[l, 1] + light_of[l, 2]) / total
-                            fractions[y, x, l] = share if glow[p] <= 0.0 else 0.0
+                        for k in range(L):
+                            share = (light_of[k, 0] + light_of[k, 1] + light_of[k, 2]) / total
+                            fractions[y, x, k] = share if glow[p] <= 0.0 else 0.0
                 image = texture[p, side]
                 u, v = found[3], found[4]
-                if second[p] >= 0:
-                    if (int(np.floor(u / tile[p, side])) + int(np.floor(v / tile[p, side]))) % 2 != 0:
-                        image = second[p]
+                square = int(np.floor(u / max(tile[p, side], 1.0))) + int(np.floor(v / max(tile[p, side], 1.0)))
+                if second[p] >= 0 and square % 2 != 0:
+                    image = second[p]
                 scale_u = size / (tile[p, side] if tile[p, side] > 0.0 else found[5])
                 scale_v = size / (tile[p, side] if tile[p, side] > 0.0 else found[6])
                 facing = abs(dx * nx + dy * ny + dz * nz) / np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -276,9 +272,3 @@ def shade(
                         picture[y, x, c] += value * glow[p] * weight
                     else:
                         picture[y, x, c] += value * direct[c] * weight
-
-
-@compiled
-def kind_is_wall(geometry, p):
-    """1 for the room itself, 0 for what stands in it."""
-    return 1 if int(geometry[p, 0]) == INSIDE else 0

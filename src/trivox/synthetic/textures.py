@@ -54,7 +54,7 @@ _LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
 
 
 def texture(kind: str, number: int, tint: np.ndarray) -> np.ndarray:
-    """Texture `number` of a kind, tinted: (LEVELS, size, size, 3) float32; level l stands in its first size >> l cells."""
+    """Texture `number` of a kind, tinted: (LEVELS, size, size, 3) float32; level l fills its first size >> l cells."""
     levels = np.zeros((LEVELS, TEXTURE_SIZE, TEXTURE_SIZE, 3), np.float32)
     levels[0] = _LINEAR[_stored(kind, number)] * tint.astype(np.float32)
     for level in range(1, LEVELS):
@@ -113,7 +113,8 @@ def _carpet(rng: np.random.Generator) -> np.ndarray:
 
 def _poster(rng: np.random.Generator) -> np.ndarray:
     """Shapes over a photograph-like ground, in a frame."""
-    ground = np.stack([fractal(rng, TEXTURE_SIZE, rng.uniform(1.1, 1.9)) for _ in range(3)], -1)
+    light = fractal(rng, TEXTURE_SIZE, rng.uniform(1.1, 1.9))
+    ground = np.stack([0.75 * light + 0.25 * fractal(rng, TEXTURE_SIZE, 1.8) for _ in range(3)], -1)
     picture = (ground * colour(rng, 0.9, 0.4, 1.0) * 1.3).astype(np.float32)
     for _ in range(int(rng.integers(2, 14))):
         middle = tuple(int(i) for i in rng.integers(0, TEXTURE_SIZE, 2))
