@@ -7,7 +7,7 @@ DATA_FOLDER holds the real pictures with 2D truth: pose2sim_single/ (four views,
 triangulation of other detections, good to a centimetre or two), panoptic_171026_pose1/, h36m_mmpose/ (four pictures);
 and demo_scene/, an easy rendered clip.
 
-Every person is cut out with 1.25 times the box of the true joints at 256 pixels, as trivox follows people. Errors are in
+Every person is cut out with 1.25 times the box of the true joints at 256 pixels, as trivox does. Errors are in
 pixels of a person whose box is 256 pixels long, over joints inside of the picture, hidden ones included. A joint is
 swapped where its twin's truth is much nearer than its own (half as far, and its own beyond 13 px).
 """
@@ -34,6 +34,7 @@ from trivox.people.candidates import CROP_MARGIN
 from trivox.people.networks import Networks
 from trivox.synthetic.renderer import Renderer
 from trivox.synthetic.scene import SceneOptions, draw_scene
+from trivox.synthetic.worlds import World
 
 PERSON_PX = 256.0
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
@@ -126,9 +127,9 @@ def demo(folder: Path) -> Iterator[Seen]:
                 yield named(rig.cameras[v].project(truth[frame, 0]), COCO_17.names, picture)
 
 
-def synthetic(scenes: int, options: SceneOptions, world: str) -> Iterator[Seen]:
+def synthetic(scenes: int, options: SceneOptions, world: World) -> Iterator[Seen]:
     for seed in range(scenes):
-        scene = draw_scene(seed, options, "test" if world == "test" else "train")
+        scene = draw_scene(seed, options, world)
         points = scene.truth(COCO_17).points_mm[:, 0]
         for frame, pictures in enumerate(Renderer(scene).frames(range(options.frames))):
             for v, picture in enumerate(pictures):

@@ -94,7 +94,7 @@ def _write_scenes(
     out: Path, scenes: int, options: SceneOptions, seed: int, world: Worlds, pictures: PictureFiles, threads: int,
     advance: Advance,
 ) -> None:  # fmt: skip
-    worlds = {f"scene_{seed + i:06d}": _world_of(seed + i, world) for i in range(scenes)}
+    worlds: dict[str, World] = {f"scene_{seed + i:06d}": _world_of(seed + i, world) for i in range(scenes)}
     for i, (name, part) in enumerate(worlds.items()):
         scene = draw_scene(seed + i, options, part)
         if layouts.is_whole(out / name, scene):

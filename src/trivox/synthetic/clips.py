@@ -79,8 +79,8 @@ def _retargeted(clip: np.ndarray, names: list[str], upper: bool, fps: float, nam
     }
     frames["head"] = frame(point["crown"] - point["skull"], frames["chest"][..., 0])
     for side in ("left", "right"):
-        arm = _hinged(*(point[f"{side}_{key}"] for key in ("shoulder", "elbow", "wrist")), frames["chest"], -1.0)
-        leg = _hinged(*(point[f"{side}_{key}"] for key in ("hip", "knee", "ankle")), frames["pelvis"], 1.0)
+        arm = _hinged(point, side, ("shoulder", "elbow", "wrist"), frames["chest"], -1.0)
+        leg = _hinged(point, side, ("hip", "knee", "ankle"), frames["pelvis"], 1.0)
         frames |= {f"{side}_upper_arm": arm[0], f"{side}_forearm": arm[1], f"{side}_thigh": leg[0]}
         frames |= {f"{side}_shank": leg[1]}
         frames[f"{side}_foot"] = frame(point[f"{side}_toe"] - point[f"{side}_ankle"], leg[1][..., 0])
@@ -93,9 +93,10 @@ def _retargeted(clip: np.ndarray, names: list[str], upper: bool, fps: float, nam
 
 
 def _hinged(
-    upper: np.ndarray, middle: np.ndarray, lower: np.ndarray, trunk: np.ndarray, sign: float
+    point: dict[str, np.ndarray], side: str, chain: tuple[str, str, str], trunk: np.ndarray, sign: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames of the two segments of a limb. The bend shows the hinge; a straight limb's is the trunk's own left."""
+    upper, middle, lower = (point[f"{side}_{key}"] for key in chain)
     first, second = unit(middle - upper), unit(lower - middle)
     normal = sign * np.cross(first, second)
     bend = np.linalg.norm(normal, axis=-1, keepdims=True)

@@ -48,7 +48,20 @@ def _local(place: np.ndarray, turn: float, x: float, y: float) -> tuple[float, f
     return float(place[0] + c * x - s * y), float(place[1] + s * x + c * y)
 
 
-def _box(solids: Solids, place, turn: float, centre, half, image: int, tile: float = 600.0) -> None:
+def _round(radius: float, half_height: float) -> np.ndarray:
+    """Half sizes of an upright cylinder or ellipsoid."""
+    return np.array([radius, radius, half_height])
+
+
+def _box(
+    solids: Solids,
+    place: np.ndarray,
+    turn: float,
+    centre: tuple[float, float, float],
+    half: tuple[float, float, float] | np.ndarray,
+    image: int,
+    tile: float = 600.0,
+) -> None:
     """A box at (x, y) of the piece's own axes."""
     x, y = _local(place, turn, centre[0], centre[1])
     solids.add(BOX, (x, y, centre[2]), half, image, turn, tile)
@@ -103,7 +116,7 @@ def _sofa(rng: np.random.Generator, solids: Solids, palette: Palette, place: np.
 def _plant(rng: np.random.Generator, solids: Solids, palette: Palette, place: np.ndarray, turn: float) -> None:
     pot, leaves = palette.any("plain", "tiles"), palette.add("foliage", np.ones(3))
     high = rng.uniform(150, 260)
-    solids.add(CYLINDER, (*place, high), (rng.uniform(110, 190),) * 2 + (high,), pot, 0.0, 500.0)
+    solids.add(CYLINDER, (*place, high), _round(rng.uniform(110, 190), high), pot, 0.0, 500.0)
     for _ in range(int(rng.integers(2, 6))):
         at = place + rng.normal(size=2) * 130
         size = rng.uniform(90, 260, 3)
@@ -124,8 +137,8 @@ def _stand(rng: np.random.Generator, solids: Solids, palette: Palette, place: np
     """A lamp or a coat stand: a pole on a foot with something on top."""
     image, high = palette.any("plain", "wood"), rng.uniform(700, 900)
     solids.add(CYLINDER, (*place, 15), (150, 150, 15), image, 0.0, 300.0)
-    solids.add(CYLINDER, (*place, high), (rng.uniform(14, 40),) * 2 + (high,), image, 0.0, 300.0)
-    head = (rng.uniform(100, 220),) * 2 + (rng.uniform(80, 220),)
+    solids.add(CYLINDER, (*place, high), _round(rng.uniform(14, 40), high), image, 0.0, 300.0)
+    head = _round(rng.uniform(100, 220), rng.uniform(80, 220))
     solids.add(CYLINDER, (*place, 2 * high), head, palette.any("cloth", "plain"), 0.0, 400.0)
 
 
@@ -153,7 +166,7 @@ def _panel(rng: np.random.Generator, solids: Solids, palette: Palette, place: np
 
 def _ball(rng: np.random.Generator, solids: Solids, palette: Palette, place: np.ndarray, turn: float) -> None:
     radius = rng.uniform(110, 380)
-    solids.add(ELLIPSOID, (*place, radius), (radius,) * 3, palette.any("plain", "wallpaper"), turn, 400.0)
+    solids.add(ELLIPSOID, (*place, radius), _round(radius, radius), palette.any("plain", "wallpaper"), turn, 400.0)
 
 
 DRAWN: dict[str, Drawer] = {

@@ -140,4 +140,5 @@ class Landscape:
 def landscape(body: Body) -> Landscape:
     mesh = fine_mesh()
     vertices = mesh.vertices_of(body)
-    return Landscape(body, *vertices.T, vertex_normals(vertices, mesh.faces), mesh.main_bone)
+    x, y, z = vertices.T
+    return Landscape(body, x, y, z, vertex_normals(vertices, mesh.faces), mesh.main_bone)

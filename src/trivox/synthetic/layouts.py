@@ -6,7 +6,7 @@ Truth and boxes come from the exact cameras; calibrations are those that the sce
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -87,7 +87,7 @@ def write_scene(scene: Scene, folder: Path, pictures: PictureFiles, threads: int
     write_text(folder / "scene.json", described(scene))
 
 
-def write_splits(root: Path, worlds: dict[str, str]) -> None:
+def write_splits(root: Path, worlds: Mapping[str, str]) -> None:
     """splits.yaml of scenes (folder -> world)."""
     parts = {part: [name for name, world in worlds.items() if world == part] for part in ("train", "test")}
     write_text(root / "splits.yaml", yaml.safe_dump({part: names for part, names in parts.items() if names}))

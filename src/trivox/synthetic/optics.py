@@ -128,5 +128,7 @@ def developed(light: np.ndarray, optics: Optics, gain: float, rng: np.random.Gen
         picture = cv2.addWeighted(picture, 1 + optics.sharpening, soft, -optics.sharpening, 0)
     if optics.quality < 100:
         coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, optics.quality])[1]
-        picture = np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None, "what was just encoded"
+        picture = np.ascontiguousarray(decoded[..., ::-1])
     return picture

@@ -169,7 +169,8 @@ def _tremble(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _motion(angles: np.ndarray, yaw: np.ndarray, path_mm: np.ndarray, lift_mm: np.ndarray, name: str) -> Motion:
-    """Segment frames from angles (F, A) and the heading; the person looks along -y at heading 0."""
+    """Segment frames from angles (F, A), kept within their limits, and the heading: along -y at 0."""
+    angles = np.clip(angles, _LIMITS[:, 0], _LIMITS[:, 1])
     rad = {angle: np.radians(angles[:, i]) for i, angle in enumerate(ANGLES)}
     pelvis = about("z", yaw) @ about("x", rad["lean"]) @ about("y", rad["roll"])
     chest = pelvis @ about("z", rad["twist"]) @ about("x", rad["bend"]) @ about("y", rad["side_bend"])

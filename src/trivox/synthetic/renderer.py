@@ -195,7 +195,7 @@ class Renderer:
 def _near_anything(depth: np.ndarray, blur_cells: float) -> np.ndarray:
     """Which squares of a shadow map hold something within the reach of a soft shadow."""
     size = len(depth) // _NEAR_CELL
-    full = (depth > 0).reshape(size, _NEAR_CELL, size, _NEAR_CELL).any((1, 3)).astype(np.uint8)
+    full = np.asarray((depth > 0).reshape(size, _NEAR_CELL, size, _NEAR_CELL).any((1, 3)), np.uint8)
     reach = 2 * int(np.ceil((blur_cells + 1) / _NEAR_CELL)) + 1
     return cv2.dilate(full, np.ones((reach, reach), np.uint8))
 

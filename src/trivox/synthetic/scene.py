@@ -146,7 +146,8 @@ def _rig(names: tuple[str, ...], views: tuple[View, ...]) -> Rig:
         return torch.from_numpy(np.stack([getattr(view, field) for view in views]))
 
     size = torch.tensor([view.image_hw for view in views])
-    cameras = Cameras(*(stacked(field) for field in ("K", "R", "t_mm", "distortion")), image_hw=size)
+    K, R, t_mm, distortion = (stacked(field) for field in ("K", "R", "t_mm", "distortion"))
+    cameras = Cameras(K, R, t_mm, distortion, image_hw=size)
     return Rig(names, cameras, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
 
 
