@@ -1,6 +1,6 @@
 """The contact sheet of docs/synthetic.md: 24 pictures of as many scenes.
 
-    python tools/synthetic_sheet.py docs/images/synthetic.jpg [--motion DIR] [--first SEED]
+python tools/synthetic_sheet.py docs/images/synthetic.jpg [--motion DIR] [--first SEED]
 """
 
 from __future__ import annotations
