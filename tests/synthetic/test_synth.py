@@ -72,8 +72,8 @@ def test_panoptic_reads_back(tmp_path):
     synth(tmp_path, 2, "panoptic", options, seed=3)
     labels = read_panoptic_npy(tmp_path / "cmu-multiview-labels.npy", tmp_path)
     assert {entry.part for entry in read_split(tmp_path / "frames.yaml")} == {"train", "test"}
-    for number, (seed, world) in enumerate(((3, "train"), (4, "test"))):
-        scene = draw_scene(seed, options, world)
+    made = {3: draw_scene(3, options, "train"), 4: draw_scene(4, options, "test")}
+    for number, (seed, scene) in enumerate(made.items()):
         rows = np.flatnonzero(labels.recording == number)
         assert len(rows) == 2 * len(scene.people)
         exact = scene.truth(PANOPTIC_19).points_mm

@@ -15,7 +15,8 @@ class Palette:
     """The textures of one scene, drawn from the numbers that its world may use."""
 
     def __init__(self, rng: np.random.Generator, world: World) -> None:
-        self._rng, self._world = rng, world
+        self._rng = rng
+        self._world: World = world
         self.numbers: list[int] = []
         self._pictures: list[np.ndarray] = []
 
