@@ -24,6 +24,7 @@ from raw_trees import (
     write_positions,
 )
 
+from trivox.cli import main
 from trivox.data.boxes import squared_about_rounded_middle
 from trivox.data.dataset import DatasetOptions, PoseDataset
 from trivox.data.human36m import CAMERAS, read_human36m_npy
@@ -337,3 +338,17 @@ def test_detected_boxes_lie_on_the_person(data: Path, tmp_path: Path) -> None:
     pixels = labels.row_cameras(0).project(torch.from_numpy(labels.points_mm[0, list(joints)]).double())
     boxes = torch.from_numpy(labels.boxes_px[0])[:, None]
     assert ((pixels > boxes[..., :2]) & (pixels < boxes[..., 2:])).all()
+
+
+def test_the_command_line_prepares_and_says_what_is_missing(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", "panoptic", str(panoptic), "--out", str(tmp_path / "out"), "--ignore-cameras", "00_07"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--sequences", "170102_pose2"])
+    said = capsys.readouterr()
+    assert ended.value.code == 0 and "panoptic: 2 poses in 1 recordings, 4 views of 2 cameras" in said.out
+    assert "the pictures will take about" in said.err
+    with pytest.raises(SystemExit) as ended:
+        main(["prepare", "human36m", str(panoptic), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2 and "lacks S1, S5, S6, S7, S8, S9, S11" in capsys.readouterr().err

@@ -39,6 +39,7 @@ from trivox.data.samples import Sample, collate
 from trivox.data.splits import read_split, rows_of_parts
 from trivox.data.undistortion import undistorted_picture, undistortion_maps
 from trivox.files.images import read_image
+from trivox.files.reference_results import load_reference_results
 from trivox.geometry.cameras import Cameras
 from trivox.models.pose_resnet import PoseResNet
 from trivox.prepare import prepare_panoptic
@@ -222,21 +223,26 @@ def test_batches(case: Case, tolerances: Tolerances) -> None:
 
 
 def result_cases() -> dict[str, Case]:
+    """Expected centres with every file that may give them: those with "shuffled" in their name, or the others."""
     path = GOLDEN / "results" / "pred_results_expected.npz"
-    return read_cases(path, "pred_keypoints_3d", "table_row") if path.is_file() else {}
+    cases = read_cases(path, "pred_keypoints_3d", "table_row") if path.is_file() else {}
+    files = sorted((GOLDEN / "results").glob("results*.pkl"))
+    return {
+        f"{name} {file.stem}": case | {"path": file, "every": int(name.rpartition("_")[2])}
+        for name, case in cases.items()
+        for file in files
+        if ("shuffled" in name) == ("shuffled" in file.name)
+    }
 
 
-@each_case({name: case | {"name": name} for name, case in result_cases().items()})
+@each_case(result_cases())
 def test_centres_of_an_earlier_run(case: Case) -> None:
-    """The case's name says the stride and whether the file was shuffled, as its README has it."""
-    results = plain(GOLDEN / "results" / "results_plain.npz")
-    prefix = "shuffled_" if case["name"].startswith("shuffled") else ""
-    every = int(case["name"].rpartition("_")[2])
     labels = table("human36m")
+    every = case["every"]
     rows = rows_of_parts(labels, ["test"], with_damaged_actions=True, retain_every_n_frames_in_test=every)
     np.testing.assert_array_equal(rows, case["table_row"])
-    points, indexes = results[f"{prefix}keypoints_3d"], results[f"{prefix}indexes"]
-    centres = centres_of_results(points, indexes, labels.skeleton, len(rows), every)
+    results = load_reference_results(case["path"])
+    centres = centres_of_results(results.points_mm, results.indexes, labels.skeleton, len(rows), every)
     np.testing.assert_array_equal(centres, case["pred_keypoints_3d"][:, labels.skeleton.names.index("pelvis")])
 
 

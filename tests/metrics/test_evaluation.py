@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivox.errors import InputError
@@ -48,6 +48,7 @@ def plain_error(points: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor, 
 
 
 @given(st.integers(0, 10**6))
+@settings(max_examples=8)  # 128 groups each
 def test_tables_are_those_of_plain_loops(seed: int) -> None:
     truth = truth_of(seed)
     points = noisy(truth, seed)

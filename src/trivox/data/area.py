@@ -43,8 +43,14 @@ def cut_by_area(
     high = min(math.ceil(width), int(columns.first.max()) + columns.weights.shape[1])
     # Weights are 0 where taps reach beyond what is averaged; the cells must be there all the same.
     line = np.zeros(3 * (high - low + columns.weights.shape[1] + 3), np.float32)
-    flat = picture.reshape(picture.shape[0], -1)
-    _cut(flat[:, 3 * low : 3 * high], rows.first, rows.weights, 3 * (columns.first - low), columns.weights, line, out)
+    flat = np.ascontiguousarray(picture).reshape(picture.shape[0], -1)
+    part = (3 * low, 3 * (high - low))
+    _cut(flat, *part, rows.first, rows.weights, 3 * (columns.first - low), columns.weights, line, out)
+
+
+def load_machine_code() -> None:
+    """Do once, before processes are started, what each would have to do for its first picture."""
+    cut_by_area(np.zeros((2, 2, 3), np.uint8), (0.0, 0.0, 2.0, 2.0), np.empty((3, 1, 1), np.float32))
 
 
 def _taps(start: float, stop: float, size: int, limit: float) -> _Taps:
@@ -61,16 +67,15 @@ def _taps(start: float, stop: float, size: int, limit: float) -> _Taps:
 
 
 @compiled
-def _cut(flat, row_first, row_weights, column_first, column_weights, line, out):  # type: ignore[no-untyped-def]
-    """`flat`: columns of the picture that are needed, three numbers each; `column_first` counts these numbers."""
-    width = flat.shape[1]
+def _cut(flat, low, width, row_first, row_weights, column_first, column_weights, line, out):  # type: ignore[no-untyped-def]
+    """`flat` has three numbers a pixel; those needed begin at `low` in every row, from where `column_first` counts."""
     for i in range(row_first.shape[0]):
         for x in range(width):
             line[x] = np.float32(0)
         for tap in range(row_weights.shape[1]):
             weight = row_weights[i, tap] * np.float32(1 / 255)
             if weight > 0:
-                row = flat[row_first[i] + tap]
+                row = flat[row_first[i] + tap, low : low + width]
                 for x in range(width):
                     line[x] += weight * np.float32(row[x])
         red, green, blue = out[0, i], out[1, i], out[2, i]

@@ -30,6 +30,8 @@ def centres_of_results(
             f"the earlier results make {len(ordered)} centres (of {len(points_mm)} poses, every "
             f"{retain_every_n_frames_in_test}th), the dataset has {rows} samples; predict with the same selection"
         )
+    if ordered.shape[1] != len(skeleton):
+        raise InputError(f"the earlier results have {ordered.shape[1]} joints, not those of {skeleton.name}")
     if not np.isfinite(ordered).all():
         raise InputError("the earlier results hold points that are not finite; predict them again")
     points = torch.from_numpy(np.ascontiguousarray(ordered))

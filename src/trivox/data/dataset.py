@@ -36,7 +36,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trivox.data.area import cut_by_area
+from trivox.data.area import cut_by_area, load_machine_code
 from trivox.data.boxes import scaled, squared
 from trivox.data.crops import cropped
 from trivox.data.labels import Labels
@@ -109,6 +109,7 @@ class PoseDataset(Dataset[Sample]):
         self.boxes_px = scaled(squared(boxes) if options.square_bbox else boxes, options.scale_bbox)
         self.present: Bool[np.ndarray, "N V"] = labels.present[:, self.camera_indices]
         self._reader = PictureReader(labels.pictures, options.undistort_images)
+        load_machine_code()
 
     def __len__(self) -> int:
         return len(self.labels)
