@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden.cases import Case, read_json
+from golden.cases import Case, read_cases, read_json
 
 GOLDEN = Path(os.environ.get("TRIVOX_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden"))
 
@@ -52,10 +52,20 @@ def network_cases(what: str) -> dict[str, Case]:
     return found
 
 
-def loss_cases(kind: str) -> dict[str, Case]:
-    """Described cases of one kind of loss."""
-    path = GOLDEN / "losses" / f"{kind}.json"
-    return {case["case"]: case for case in read_json(path)} if path.is_file() else {}
+def array_cases(folder: str, name: str, needed: str) -> dict[str, Case]:
+    """Cases of a file of arrays, those that have the field `needed`."""
+    path = GOLDEN / folder / f"{name}.npz"
+    found = read_cases(path) if path.is_file() else {}
+    return {name: case for name, case in found.items() if needed in case}
+
+
+def described_cases(folder: str, name: str) -> dict[str, Case]:
+    """Cases of a JSON file, each with its arrays of the npz beside it."""
+    path = GOLDEN / folder / f"{name}.json"
+    if not path.is_file():
+        return {}
+    arrays = read_cases(path.with_suffix(".npz"))
+    return {case["case"]: case | arrays[case["case"]] for case in read_json(path)}
 
 
 def network_arrays(case: Case) -> dict[str, Any]:

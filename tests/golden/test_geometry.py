@@ -7,66 +7,68 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden.cases import Tolerances, camera_of, cameras_of_projections, read_cases, read_json
+from golden.cases import Case, Tolerances, camera_of, cameras_of_projections
+from golden.collected import GOLDEN, array_cases, described_cases, each_case
 
 from trivox.geometry.triangulation import triangulate
+from trivox.models.pose_resnet import DEVIATION, MEAN, PoseResNet
 
 
-def test_projection(golden: Path) -> None:
-    tolerances = Tolerances(golden)
-    cases = read_cases(golden / "geometry" / "projection.npz", "R", "t", "K", "P", "X", "hom", "uv")
-    for name, case in cases.items():
-        cameras, points_mm = camera_of(case["R"], case["t"], case["K"]), torch.from_numpy(case["X"])
-        tolerances.check("projection", cameras.pixel_from_world, case["P"], name)
-        tolerances.check("projection", cameras.project(points_mm), case["uv"], name)
-        tolerances.check("projection", cameras.depth_mm(points_mm), case["hom"][..., 2], name)
-        half = (cameras.project(points_mm) - torch.from_numpy(case["observed"])).norm(dim=-1) / 2
-        tolerances.check("projection", half.mT, case["reprojection_error"], name)
+@each_case(array_cases("geometry", "projection", "observed"))
+def test_projection(case: Case) -> None:
+    tolerances = Tolerances(GOLDEN)
+    cameras, points_mm = camera_of(case["R"], case["t"], case["K"]), torch.from_numpy(case["X"])
+    tolerances.check("projection", cameras.pixel_from_world, case["P"], "matrices")
+    tolerances.check("projection", cameras.project(points_mm), case["uv"], "pixels")
+    tolerances.check("projection", cameras.depth_mm(points_mm), case["hom"][..., 2], "depths")
+    half = (cameras.project(points_mm) - torch.from_numpy(case["observed"])).norm(dim=-1) / 2
+    tolerances.check("projection", half.mT, case["reprojection_error"], "reprojection errors")
 
 
-def test_camera_after_crop_and_resize(golden: Path) -> None:
-    tolerances = Tolerances(golden)
-    arrays = read_cases(golden / "geometry" / "camera_update.npz", "R", "t", "K", "K_out", "P_out")
-    cases = read_json(golden / "geometry" / "camera_update.json")
-    assert {case["case"] for case in cases} == set(arrays)
-    for case in cases:
-        fields = arrays[case["case"]]
-        camera = camera_of(fields["R"], fields["t"], fields["K"])
-        for kind, *sizes in case["steps"]:
-            if kind == "crop":
-                camera = camera.cropped(torch.tensor(sizes[0], dtype=torch.float64))
-            else:
-                (h, w), (new_h, new_w) = sizes
-                camera = camera.scaled(torch.tensor([new_w / w, new_h / h], dtype=torch.float64))
-        tolerances.check("camera_update", camera.K, fields["K_out"], case["case"])
-        tolerances.check("camera_update", camera.pixel_from_world, fields["P_out"], case["case"])
+@each_case(described_cases("geometry", "camera_update"))
+def test_camera_after_crop_and_resize(case: Case) -> None:
+    tolerances, camera = Tolerances(GOLDEN), camera_of(case["R"], case["t"], case["K"])
+    for kind, *sizes in case["steps"]:
+        if kind == "crop":
+            camera = camera.cropped(torch.tensor(sizes[0], dtype=torch.float64))
+        else:
+            (h, w), (new_h, new_w) = sizes
+            camera = camera.scaled(torch.tensor([new_w / w, new_h / h], dtype=torch.float64))
+    tolerances.check("camera_update", camera.K, case["K_out"], "intrinsics")
+    tolerances.check("camera_update", camera.pixel_from_world, case["P_out"], "matrices")
 
 
 @pytest.mark.parametrize("differentiable", [False, True], ids=["kernel", "torch"])
-def test_linear_triangulation(golden: Path, differentiable: bool) -> None:
-    tolerances = Tolerances(golden)
-    cases = read_cases(golden / "geometry" / "triangulation.npz", "P", "uv", "conf", "X_plain_torch")
-    for name, case in cases.items():
-        cameras = cameras_of_projections(case["P"])
-        points_px = torch.from_numpy(case["uv"]).requires_grad_(differentiable)
-        plain = triangulate(points_px, cameras)
-        weighted = triangulate(points_px, cameras, torch.from_numpy(case["conf"]))
-        assert plain.valid.all()
-        tolerances.check("triangulation_double_mm", plain.points_mm, case["X_plain"], name)
-        tolerances.check("triangulation_double_mm", weighted.points_mm, case["X_conf"], name)
+@each_case(array_cases("geometry", "triangulation", "X_plain_torch"))
+def test_linear_triangulation(case: Case, differentiable: bool) -> None:
+    tolerances, cameras = Tolerances(GOLDEN), cameras_of_projections(case["P"])
+    points_px = torch.from_numpy(case["uv"]).requires_grad_(differentiable)
+    plain = triangulate(points_px, cameras)
+    weighted = triangulate(points_px, cameras, torch.from_numpy(case["conf"]))
+    assert plain.valid.all()
+    tolerances.check("triangulation_double_mm", plain.points_mm, case["X_plain"], "plain")
+    tolerances.check("triangulation_double_mm", weighted.points_mm, case["X_conf"], "weighted")
 
 
-def test_linear_triangulation_in_float32(golden: Path) -> None:
-    tolerances = Tolerances(golden)
-    cases = read_cases(golden / "geometry" / "triangulation.npz", "X_conf_double")
-    for name, case in cases.items():
-        cameras = cameras_of_projections(case["P"])
-        points_px, conf = torch.from_numpy(case["uv"]), torch.from_numpy(case["conf"])
-        weighted = triangulate(points_px, cameras, conf).points_mm
-        assert weighted.dtype == torch.float32
-        tolerances.check("triangulation_float32_mm", weighted, case["X_conf"], name)
-        plain = triangulate(points_px, cameras).points_mm
-        tolerances.check("triangulation_float32_mm", plain, case["X_plain"], name)
-        exact = triangulate(points_px.double(), cameras, conf.double()).points_mm
-        expected = case["X_conf_double"].astype(np.float64)
-        tolerances.check("algebraic_keypoints_3d_double_mm", exact, expected, name)
+@each_case(array_cases("geometry", "triangulation", "X_conf_double"))
+def test_linear_triangulation_in_float32(case: Case) -> None:
+    tolerances, cameras = Tolerances(GOLDEN), cameras_of_projections(case["P"])
+    points_px, conf = torch.from_numpy(case["uv"]), torch.from_numpy(case["conf"])
+    weighted = triangulate(points_px, cameras, conf).points_mm
+    assert weighted.dtype == torch.float32
+    tolerances.check("triangulation_float32_mm", weighted, case["X_conf"], "weighted")
+    plain = triangulate(points_px, cameras).points_mm
+    tolerances.check("triangulation_float32_mm", plain, case["X_plain"], "plain")
+    exact = triangulate(points_px.double(), cameras, conf.double()).points_mm
+    expected = case["X_conf_double"].astype(np.float64)
+    tolerances.check("algebraic_keypoints_3d_double_mm", exact, expected, "in float64")
+
+
+def test_what_a_published_backbone_sees(golden: Path) -> None:
+    with np.load(golden / "geometry" / "normalise.npz", allow_pickle=False) as file:
+        stored, expected = file["image_bgr"], file["normalised"]
+    network = PoseResNet(18, 1, colours="bgr")
+    # The double of a constant kept in float32 is another number.
+    network.mean, network.deviation = (torch.tensor(s, dtype=torch.float64)[:, None, None] for s in (MEAN, DEVIATION))
+    rgb = torch.from_numpy(stored).flip(-1).movedim(-1, 0)[None].double() / 255
+    Tolerances(golden).check("normalise", network.normalised(rgb)[0].movedim(0, -1), expected, "pictures")

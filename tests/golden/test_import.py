@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from golden.cases import Case
 from golden.collected import each_case, network_cases
 
+import trivox
+from trivox.errors import InputError
 from trivox.models.configs import config_of
 from trivox.models.published import Choices, published_model
 from trivox.models.weights import read_pickled
 
-SKELETONS = {16: "mpii16", 17: "h36m17", 19: "panoptic19"}
+# A skeleton of ours for each number of joints there is one for.
+SKELETONS = {len(skeleton): name for name, skeleton in trivox.SKELETONS.items()}
 
 
 @each_case({**network_cases("backbone"), **network_cases("algebraic"), **network_cases("volumetric")})
@@ -22,7 +26,7 @@ def test_every_state_dict_is_imported(case: Case, tmp_path: Path) -> None:
     aggregation = case.get("volume_aggregation_method")
     kind = case.get("kind", "mpii")
     choices = Choices(
-        skeleton=SKELETONS[case["num_joints"]],
+        skeleton=SKELETONS.get(case["num_joints"]),
         joints=case["num_joints"],
         depth=case["num_layers"],
         style=case.get("style", "simple"),
@@ -38,6 +42,10 @@ def test_every_state_dict_is_imported(case: Case, tmp_path: Path) -> None:
         volume_softmax=case.get("volume_softmax"),
         volume_multiplier=case.get("volume_multiplier"),
     )
+    if choices.skeleton is None:
+        with pytest.raises(InputError, match="--skeleton"):
+            published_model(read_pickled(tmp_path / "weights.pth"), choices, tmp_path / "weights.pth")
+        return
     model = published_model(read_pickled(tmp_path / "weights.pth"), choices, tmp_path / "weights.pth")
     assert config_of(model).method == {"backbone": "ransac"}.get(case["what"], case["what"])
     own = [name.removeprefix("backbone.") if case["what"] == "backbone" else name for name in model.state_dict()]

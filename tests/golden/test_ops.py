@@ -8,12 +8,14 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from golden.cases import Case, Tolerances, read_json
+from golden.cases import Case, Tolerances, read_json, skeleton_of_kind
 from golden.collected import GOLDEN, each_case
 
 from trivox.geometry.heatmaps import soft_argmax
+from trivox.geometry.skeletons import root_points
 from trivox.geometry.volumes import Aggregation, Cube, rotation_about, soft_argmax_3d, unproject
 from trivox.geometry.volumes.cube import Axis
+from trivox.models.algebraic import read_heatmaps
 
 OPS = GOLDEN / "ops"
 
@@ -71,10 +73,16 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
+@pytest.mark.parametrize("softmax", [True, False])
 @each_case(array_cases("integrate_2d"))
-def test_soft_argmax_of_heatmaps(case: Case) -> None:
-    found = soft_argmax(as_tensor(case["heatmaps"]))
-    Tolerances(GOLDEN).check("soft_argmax_2d_px", found, case["coords_softmax_true"], "coordinates")
+def test_soft_argmax_of_heatmaps(case: Case, softmax: bool) -> None:
+    mode, tolerances = f"softmax_{str(softmax).lower()}", Tolerances(GOLDEN)
+    heatmaps = as_tensor(case["heatmaps"])
+    found = read_heatmaps(heatmaps, softmax=softmax, multiplier=1.0)
+    tolerances.check("soft_argmax_2d_px", found.cells, case[f"coords_{mode}"], "coordinates")
+    tolerances.check("heatmaps", found.maps, case[f"maps_{mode}"], "maps")
+    if softmax:
+        tolerances.check("soft_argmax_2d_px", soft_argmax(heatmaps), case[f"coords_{mode}"], "without a model")
 
 
 @pytest.mark.parametrize("softmax", [True, False])
@@ -83,14 +91,15 @@ def test_soft_argmax_of_volumes(case: Case, softmax: bool) -> None:
     mode, tolerances = f"softmax_{str(softmax).lower()}", Tolerances(GOLDEN)
     volumes = as_tensor(case["volumes"])
     found = soft_argmax_3d(volumes, as_tensor(case["coords"]), softmax=softmax)
-    tolerances.check("soft_argmax_3d", found.points_mm, case[f"{mode}.points"], "points")
+    tolerances.check_of_largest("soft_argmax_3d", found.points_mm, case[f"{mode}.points"], "points")
     tolerances.check("soft_argmax_3d", found.volumes, case[f"{mode}.volumes"], "volumes")
     # Voxel indices are coordinates like any other; a volume that is no distribution has to be made one.
     lines = (torch.arange(n, dtype=volumes.dtype) for n in volumes.shape[-3:])
     indices = torch.stack(torch.meshgrid(*lines, indexing="ij"), dim=-1).expand(len(volumes), -1, -1, -1, -1)
     by_index = soft_argmax_3d(volumes, indices, softmax=softmax)
     total = 1 if softmax else by_index.volumes.sum((-3, -2, -1))[..., None]
-    tolerances.check("soft_argmax_3d", by_index.points_mm / total, case[f"{mode}.index_points"], "index points")
+    points = by_index.points_mm / total
+    tolerances.check_of_largest("soft_argmax_3d", points, case[f"{mode}.index_points"], "index points")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["kernel", "torch"])
@@ -132,7 +141,10 @@ def cube_of(case: Case) -> Cube:
 @each_case(cubes())
 def test_cube(case: Case) -> None:
     tolerances = Tolerances(GOLDEN)
-    centre_mm = as_tensor(case["base_point"])
+    centre_mm, pose_mm = as_tensor(case["base_point"]), as_tensor(case["keypoints_3d"])[..., :3]
+    skeleton = skeleton_of_kind(pose_mm.shape[1], case["kind"])
+    root = root_points(pose_mm, torch.ones(pose_mm.shape[:2], dtype=torch.bool), skeleton)
+    tolerances.check("coordinate_volume_mm", root.points[:, 0], case["base_point"], "centre")
     grid_mm = cube_of(case).voxel_centres(centre_mm, torch.tensor(case["theta"]).to(centre_mm))
     tolerances.check("coordinate_volume_mm", grid_mm, case["coord_volume"], "voxels")
     corner_mm = centre_mm.double() - case["cuboid_side"] / 2
