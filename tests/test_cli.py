@@ -35,7 +35,7 @@ DEMO = Path(trivox.__file__).parent / "demo_scene"
 FRAMES = 6
 COMMANDS = (
     *([], ["predict"], ["triangulate"], ["calibration"], ["demo"]),
-    *(["calibration", "show"], ["calibration", "convert"], ["calibration", "check"]),
+    *(["calibration", "show"], ["calibration", "convert"], ["calibration", "check"], ["dataset"]),
 )
 
 

@@ -439,7 +439,7 @@ class Prepare:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Tell what a dataset holds and what is wrong with it. Exit code 1 where something is."""
+    """Tell what a dataset holds and what is wrong with it (then: exit code 1)."""
 
     action: Annotated[Positional[Literal["check"]], arg(metavar="check")]
     """What to do."""
