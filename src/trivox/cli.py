@@ -533,7 +533,8 @@ class Train:
 
         out = self.out or Path("runs") / self.experiment.stem
         last = train(self.experiment, out=out, overrides=self.override, resume=self.resume)
-        print(f"trained: {last}; all of the run in {out}, to look at with `trivox board {out}`")
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+            print(f"trained: {last}; all of the run in {out}, to look at with `trivox board {out}`")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,8 @@ class Run:
         is_wrong = not bool(value.isfinite())
         if not float(self.processes.summed(torch.tensor(float(is_wrong)))):
             return
-        keys = self.processes.joined(keys_without_number(found, batch) or list(batch.key) if is_wrong else [])
+        named = keys_without_number(found, batch, self.experiment.loss) if is_wrong and found else []
+        keys = self.processes.joined(named or list(batch.key) if is_wrong else [])
         raise InputError(
             f"in step {self.standing.step + 1} the loss or its gradient is no number (NaN or infinite), through "
             f"{', '.join(keys[:16])}; look at these samples, or take a smaller learning rate or optimizer.clip. The "

@@ -64,7 +64,7 @@ def serve(runs: Path, port: int) -> None:
 
 def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[str, np.ndarray]:
     """(h, w, 3) uint8 pictures of the first sample of a batch."""
-    first, said = batch[:1], found[:1].map(lambda t: t.detach().float().cpu())
+    first, said = batch[:1], found[:1].map(lambda t: t.detach().cpu())
     views = [v for v, there in enumerate(first.present[0].tolist()) if there]
     images = [_picture(first.images[0, v]) for v in views]
     scale = _HEIGHT / images[0].shape[0]
@@ -73,7 +73,7 @@ def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[
     bones = [skeleton.indices(bone) for bone in skeleton.bones]
     drawn = [
         _with_skeleton(
-            _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE), ours[v], said.valid[0] > 0, bones, _FOUND
+            _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE), ours[v], said.valid[0], bones, _FOUND
         )
         for v, image in zip(views, images, strict=True)
     ]
@@ -97,6 +97,7 @@ def _resized(picture: np.ndarray) -> np.ndarray:
 
 
 def _heat(values: Tensor) -> np.ndarray:
+    values = values.float()
     low, high = values.min(), values.max()
     grey = ((values - low) / (high - low).clamp_min(1e-12) * 255).byte().numpy()
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)

@@ -94,15 +94,14 @@ def _distance(
     return {"mse": mse, "mae": mae}[options.joints](points, truth, valid)
 
 
-def keys_without_number(found: Found, batch: Sample) -> list[str]:
-    """Samples of which something is NaN or infinite."""
-    wrong = torch.zeros(len(batch.valid), dtype=torch.bool, device=batch.valid.device)
-    for name, value in found.items():
-        if name != "valid":
-            wrong |= ~value.detach().flatten(1).isfinite().all(1)
-    wrong |= ~(batch.points_mm.isfinite().all(-1) | ~batch.valid).all(1)
-    wrong |= ~batch.images.flatten(1).isfinite().all(1)
-    assert isinstance(batch.key, tuple)
-    return [key for key, bad in zip(batch.key, wrong.tolist(), strict=True) if bad]
-
-
+def keys_without_number(found: Found, batch: Sample, options: LossOptions) -> list[str]:
+    """Samples whose own loss is NaN or infinite."""
+    keys = []
+    for i, key in enumerate(batch.key):
+        one = slice(i, i + 1)
+        alone = batch[one]
+        whole = Shared(float(alone.valid.sum()), float(alone.valid.numel()))
+        losses = losses_of({name: value[one] for name, value in found.items()}, alone, options, whole)
+        if not bool(losses["loss"].isfinite()):
+            keys.append(key)
+    return keys
