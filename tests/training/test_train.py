@@ -87,25 +87,29 @@ def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp
     assert_same_run(out, undisturbed)
 
 
-def test_two_processes_are_one(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
-    words = ["trivox", "train", str(dataset.parent / "volumetric.yaml"), "--out", str(tmp_path / "run")]
+def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
+    """At a small learning rate: Adam divides small gradients by themselves, and a large one lets their rounding grow."""
+    experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__lr=1e-5)
+    train(experiment, out=tmp_path / "one")
+    words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "two")]
     process = started(["torch.distributed.run", "--nproc_per_node=2", "-m", *words])
     printed, error = process.communicate()
     assert process.returncode == 0, error
     assert printed.count("trained:") == 1, "one process speaks"
-    ours, theirs = records(tmp_path / "run"), records(undisturbed)
+    ours, theirs = records(tmp_path / "two"), records(tmp_path / "one")
     assert [r["views"] for r in ours] == [r["views"] for r in theirs]
-    np.testing.assert_allclose([r["loss"] for r in ours], [r["loss"] for r in theirs], rtol=1e-4)
-    scores, expected = (records(path, "evaluation") for path in (tmp_path / "run", undisturbed))
+    assert len({r["views"] for r in ours}) == 2, "two and three views"
+    for name, tolerance in (("loss", 3e-6), ("gradient_norm", 1e-4), ("mpjpe_mm", 3e-6)):
+        np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=tolerance)
+    scores, expected = (records(tmp_path / run, "evaluation") for run in ("two", "one"))
     assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [4, 4]
-    np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=1e-4)
-    ours, theirs = (tensors_of(path / "last.safetensors") for path in (tmp_path / "run", undisturbed))
+    np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=1e-5)
+    ours, theirs = (tensors_of(tmp_path / run / "last.safetensors") for run in ("two", "one"))
     learned = [name for name in theirs if name.startswith(("volume_net", "process_features")) and "running" not in name]
     torch.manual_seed(3)
-    first = new_model(load_experiment(dataset.parent / "volumetric.yaml")).state_dict()
+    first = new_model(load_experiment(experiment)).state_dict()
     away, moved = (_distance(theirs, other, learned) for other in (ours, first))
-    # Adam divides small gradients by themselves, and with them their rounding.
-    assert away < 0.02 * moved
+    assert away < 0.05 * moved
 
 
 def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], names: list[str]) -> float:
