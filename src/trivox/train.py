@@ -26,10 +26,12 @@ from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.models.checkpoints import load_backbone, load_model, save_model
 from trivox.models.configs import Model, built
+from trivox.models.published import Choices, published_model
+from trivox.models.weights import check_tensors, fill, read_pickled
 from trivox.progress import progress, say
 from trivox.training.augmentation import varied_cubes
 from trivox.training.board import Board
-from trivox.training.config import Experiment, LabelData
+from trivox.training.config import Experiment, LabelData, ModelOptions, PoseResNetOptions, VolumetricOptions
 from trivox.training.experiment_files import load_experiment
 from trivox.training.labelled import LabelledBatches
 from trivox.training.objective import Answering, Found, Question, Shared, answered, keys_without_number, losses_of
@@ -187,7 +189,9 @@ class Run:
         assert self.board is not None
         self.model.eval()
         question = question_of(batch, self.experiment, self.standing.epoch)
-        self.board.pictures(batch.to("cpu"), answered(self.model, question), self.model.skeleton, self.standing.step + 1)
+        self.board.pictures(
+            batch.to("cpu"), answered(self.model, question), self.model.skeleton, self.standing.step + 1
+        )
 
     def evaluate_and_save(self) -> None:
         """The score with averaged weights where there are some; the models to keep, and then the state."""
@@ -201,7 +205,9 @@ class Run:
                 record = record_of(self.held_out.score(self.model, self.processes))
                 score_mm = record["score_mm"]
                 if self.processes.is_first:
-                    self.record("evaluation", {"kind": "evaluation", "step": standing.step, "epoch": standing.epoch, **record})
+                    self.record(
+                        "evaluation", {"kind": "evaluation", "step": standing.step, "epoch": standing.epoch, **record}
+                    )
                     say(f"epoch {standing.epoch}: {score_mm:.2f} mm by {record['protocol']} on {record['poses']} poses")
             is_best = score_mm is not None and (standing.best_mm is None or score_mm < standing.best_mm)
             if is_best:
@@ -265,11 +271,34 @@ def new_model(experiment: Experiment) -> Model:
     weights = experiment.model.weights
     if weights is None:
         return model
-    if load_model(weights).state_dict().keys() == model.state_dict().keys():
-        model.load_state_dict(load_model(weights).state_dict())
+    if weights.suffix in (".pth", ".pt", ".tar"):
+        fill_from_published(model, weights, experiment.model)
+    elif (given := load_model(weights).state_dict()).keys() == model.state_dict().keys():
+        fill(model, given, weights)
     else:
         load_backbone(model, weights)
     return model
+
+
+def fill_from_published(model: Model, path: Path, options: ModelOptions) -> None:
+    """Begin with a checkpoint of the published system: of a backbone, or of a whole model of the same method."""
+    backbone = options.backbone
+    if not isinstance(backbone, PoseResNetOptions):
+        raise InputError(
+            f"{path} holds a PoseResNet; set model.backbone.kind to pose_resnet, or give a model file of ours"
+        )
+    said = {"skeleton": options.skeleton, "image_size": options.image_hw, "style": backbone.style, "refine": True}
+    if isinstance(options, VolumetricOptions):
+        cube = options.cube
+        said |= {"cube_side_mm": cube.side_mm, "cube_size": cube.size, "up": cube.up, "exchanged": cube.exchanged}
+        said |= {name: getattr(options, name) for name in ("aggregation", "volume_softmax", "volume_multiplier")}
+    else:
+        said |= {name: getattr(options, name) for name in ("use_confidences", "heatmap_softmax", "heatmap_multiplier")}
+    published = published_model(read_pickled(path), Choices(**said), path)
+    own = model.state_dict()
+    given = {name: tensor for name, tensor in published.state_dict().items() if name in own}
+    check_tensors(given, {name: t for name, t in own.items() if name in given}, path, "this backbone")
+    model.load_state_dict({**own, **given})
 
 
 def batches_of(experiment: Experiment, model: Model, processes: Processes) -> LabelledBatches | RenderedBatches:

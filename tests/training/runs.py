@@ -60,7 +60,8 @@ def write_dataset(folder: Path, frames: int = 4) -> Path:
 def picture_paths(labels: Labels, row: int) -> list[Path]:
     recording = labels.recordings[labels.recording[row]]
     return [
-        labels.pictures.root / f"{recording.name}/{camera}/{labels.frames[row]:06}.jpg" for camera in labels.camera_names
+        labels.pictures.root / f"{recording.name}/{camera}/{labels.frames[row]:06}.jpg"
+        for camera in labels.camera_names
     ]
 
 

@@ -63,6 +63,7 @@ def tensors_of(path: Path) -> dict[str, torch.Tensor]:
 
 def assert_same_run(run: Path, other: Path) -> None:
     """Bit for bit: losses, scores, and all that the state holds."""
+
     def told(path: Path) -> list[dict]:
         lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
         return [{key: value for key, value in line.items() if key not in ("data_s", "compute_s")} for line in lines]
@@ -185,7 +186,11 @@ def test_a_loss_that_is_no_number_names_its_sample(dataset: Path, tmp_path: Path
     labels.points_mm[4, 9] = 1e25  # a wrist; its square has no place in float32
     save_labels(labels, dataset.parent / "broken.json")
     experiment = write_experiment(
-        tmp_path / "e.yaml", dataset.parent / "broken.json", ALGEBRAIC, loss={"joints": "mse"}, evaluation__every_epochs=9
+        tmp_path / "e.yaml",
+        dataset.parent / "broken.json",
+        ALGEBRAIC,
+        loss={"joints": "mse"},
+        evaluation__every_epochs=9,
     )
     with pytest.raises(InputError, match=f"step . the loss .* through {labels.key(4)}; look"):
         train(experiment, out=tmp_path / "run")

@@ -73,7 +73,11 @@ def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[
     bones = [skeleton.indices(bone) for bone in skeleton.bones]
     drawn = [
         _with_skeleton(
-            _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE), ours[v], said.valid[0], bones, _FOUND
+            _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE),
+            ours[v],
+            said.valid[0],
+            bones,
+            _FOUND,
         )
         for v, image in zip(views, images, strict=True)
     ]

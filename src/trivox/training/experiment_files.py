@@ -6,15 +6,17 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from trivox.errors import InputError
+from trivox.files.reference_configs import is_reference_config
 from trivox.files.text import read_text
 from trivox.training import config as options
 from trivox.training.config import Experiment
+from trivox.training.reference_experiments import translated
 
 _ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 _LARGEST_FILE = 1_000_000
@@ -24,15 +26,17 @@ Place = tuple[str | int, ...]
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment in a file of ours, with `overrides` ("optimizer.lr=1e-4") applied.
+    """The experiment in a file of ours or of the published system, with `overrides` ("optimizer.lr=1e-4") applied.
 
     Raises `InputError` that names file, line, key and the nearest right key.
     """
     content, lines = _read(path)
-    return validated(content, lines, path, overrides)
+    if is_reference_config(content):
+        return _validated(translated(path), {}, path, overrides)
+    return _validated(content, lines, path, overrides)
 
 
-def validated(content: Any, lines: dict[Place, int], path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def _validated(content: Any, lines: dict[Place, int], path: Path, overrides: Sequence[str]) -> Experiment:
     """The experiment in plain data, of which `lines` tells where each value stands in the file at `path`."""
     sources = {place: f"{path}, line {line}" for place, line in lines.items()}
     for override in overrides:
@@ -204,8 +208,6 @@ def _keys_at(place: Place, content: Any) -> list[str]:
 
 
 def _types(kind: Any) -> dict[str, Any]:
-    from typing import get_type_hints
-
     if not is_dataclass(kind):
         return {}
     hints = get_type_hints(kind, vars(options))

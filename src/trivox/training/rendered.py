@@ -54,7 +54,9 @@ class RenderedScenes(Dataset[list[Sample]]):
     Cut and varied for a model; joints in its skeleton, a sample's row is its scene times the instants, plus its own.
     """
 
-    def __init__(self, data: RenderedData, model: Model, scenes: int, first: int, vary: Augmentation, seed: int) -> None:
+    def __init__(
+        self, data: RenderedData, model: Model, scenes: int, first: int, vary: Augmentation, seed: int
+    ) -> None:
         self.data, self.options, self.scenes, self.first = data, scene_options(data), scenes, first
         self.skeleton, self.image_hw, self.profile = model.skeleton, model.image_hw, model.profile
         self.variations, self.seed = vary, seed

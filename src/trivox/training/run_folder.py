@@ -32,7 +32,16 @@ from trivox.training.config import Experiment
 from trivox.training.experiment_files import changed_keys, load_experiment, plain, written
 from trivox.training.optimization import Averaged
 
-_PACKAGES = ("trivox", "torch", "numpy", "lightning-fabric", "opencv-python-headless", "safetensors", "simplejpeg", "anny")
+_PACKAGES = (
+    "trivox",
+    "torch",
+    "numpy",
+    "lightning-fabric",
+    "opencv-python-headless",
+    "safetensors",
+    "simplejpeg",
+    "anny",
+)
 _PROGRESS = "trivox_training"
 # May differ when a run goes on: it does not change what is learned.
 _FREE = ("run.", "title")
@@ -118,9 +127,7 @@ def save_state(
     write_safetensors(path, tensors, {_PROGRESS: json.dumps(asdict(standing))})
 
 
-def load_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None
-) -> Standing:
+def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None) -> Standing:
     """Put everything back. Raises `InputError` for a damaged file, or one of another model."""
     stored = read_safetensors(path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "averaged": {}}
