@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install clean
+.PHONY: demo test check install clean tensorboard
 
 demo: $(VENV)/.installed
 	$(BIN)/trivox demo --out trivox-demo
@@ -16,6 +16,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# Training runs in the browser.
+RUNS ?= runs
+tensorboard: $(VENV)/.installed
+	$(BIN)/trivox board $(RUNS)
 
 install: $(VENV)/.installed
 

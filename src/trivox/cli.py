@@ -547,6 +547,43 @@ class Synth:
         print(f"wrote {self.scenes} scene{'s' * (self.scenes != 1)} to {self.out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a model as an experiment says (docs/training.md); the same command with --resume goes on."""
+
+    experiment: Annotated[Positional[Path], arg(metavar="EXPERIMENT")]
+    """YAML file of an experiment: ours (experiments/) or the published system's."""
+    out: Annotated[Path | None, _unset("DIR")] = None
+    """Folder of the run; runs/NAME unless given."""
+    override: Annotated[tuple[str, ...], _unset("KEY=VALUE [KEY=VALUE ...]")] = ()
+    """Settings that go before those of the file: optimizer.lr=1e-4."""
+    resume: bool = False
+    """Go on with the run in the folder from its last state."""
+
+    def run(self) -> None:
+        from trivox.train import train
+
+        out = self.out or Path("runs") / self.experiment.stem
+        last = train(self.experiment, out=out, overrides=self.override, resume=self.resume)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+            print(f"trained: {last}; all of the run in {out}, to look at with `trivox board {out}`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowBoard:
+    """Look at training runs in the browser (TensorBoard)."""
+
+    runs: Annotated[Positional[Path], arg(metavar="DIR")] = Path("runs")
+    """Folder of a run, or of many."""
+    port: Annotated[int, arg(metavar="PORT")] = 6006
+    """Where the page is served, on this machine only."""
+
+    def run(self) -> None:
+        from trivox.training.board import serve
+
+        serve(self.runs, self.port)
+
+
 Command = OmitSubcommandPrefixes[
     AvoidSubcommands[
         Annotated[Predict, subcommand("predict")]
@@ -556,6 +593,8 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Train, subcommand("train")]
+        | Annotated[ShowBoard, subcommand("board")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Synth, subcommand("synth")]
     ]
@@ -579,7 +618,7 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 
 def _parsed(
     arguments: Sequence[str],
-) -> Predict | Triangulate | Calibration | Weights | Prepare | Dataset | Evaluate | Demo | Synth:
+) -> Predict | Triangulate | Calibration | Weights | Prepare | Dataset | Evaluate | Train | ShowBoard | Demo | Synth:
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 

@@ -10,13 +10,14 @@ for, because it tells the model a part of the answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from trivox.data.centres import centres_of_results
 from trivox.data.dataset import DatasetOptions, PoseDataset
@@ -129,22 +130,42 @@ def dataset_for(model: Model, labels: Labels, views: Views, running: Running) ->
 
 
 @torch.inference_mode()
-def predict_rows(model: Model, dataset: PoseDataset, running: Running) -> Predictions:
-    """One pose for every row of `dataset`, in its order; a row without any picture has none."""
-    shape = (len(dataset), len(model.skeleton))
+def predict_rows(
+    model: Model, dataset: Dataset[Sample], running: Running, rows: Sequence[int] | None = None
+) -> Predictions:
+    """One pose for every row of `dataset`, in its order; a row without any picture has none.
+
+    With `rows` only these are predicted, and the others have none: processes can share the work.
+    """
+    total = len(cast(Sized, dataset))
+    shape = (total, len(model.skeleton))
     points_mm, found = torch.zeros(*shape, 3), torch.zeros(shape, dtype=torch.bool)
-    rows = np.flatnonzero(dataset.present.any(1)).tolist()
+    chosen = list(range(total)) if rows is None else list(rows)
+    if isinstance(dataset, PoseDataset):
+        seen = dataset.present.any(1)
+        chosen = [row for row in chosen if seen[row]]
     loader = DataLoader(
-        Subset(dataset, rows), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
+        Subset(dataset, chosen), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
     )
     device = next(model.parameters()).device
-    with progress("samples", len(rows)) as advance:
+    with progress("samples", len(chosen)) as advance:
         for sample in loader:
-            triangulated = _run(model, sample.to(device), running.centres != "own")
-            points_mm[sample.row] = triangulated.points_mm.float().cpu()
-            found[sample.row] = triangulated.valid.cpu()
             advance(len(sample.row))
+            sample = _with_views(sample)
+            if len(sample.row):
+                triangulated = _run(model, sample.to(device), running.centres != "own")
+                points_mm[sample.row] = triangulated.points_mm.float().cpu()
+                found[sample.row] = triangulated.valid.cpu()
     return Predictions(points_mm, found, model.skeleton)
+
+
+def _with_views(batch: Sample) -> Sample:
+    """The samples that have a view: pictures that cannot be read may have been taken as missing."""
+    seen = batch.present.any(1)
+    if bool(seen.all()):
+        return batch
+    chosen = replace(batch, key="").map(lambda t: t[seen])
+    return replace(chosen, key=tuple(key for key, has in zip(batch.key, seen.tolist(), strict=True) if has))
 
 
 def _run(model: Model, sample: Sample, has_centres: bool) -> Triangulated:

@@ -122,13 +122,17 @@ class PoseDataset(Dataset[Sample]):
         views = [self._view(row, p, None if images is None else images[i].numpy()) for i, p in enumerate(places)]
         return self._sample(row, list(places), views, _filled_up(views) if images is None else images)
 
+    def boxes_of(self, row: int) -> Int[np.ndarray, "V 4"]:
+        """What is cut out of the pictures of a row; training varies it."""
+        return self.boxes_px[row]
+
     def _view(self, row: int, place: int, out: Float32[np.ndarray, "3 h w"] | None) -> _View | None:
         """The picture of one camera, in `out` where that is given, or None where the view is missing."""
         if not self.present[row, place]:
             return None
         camera = int(self.camera_indices[place])
         try:
-            return self._read(row, camera, self.boxes_px[row, place], out)
+            return self._read(row, camera, self.boxes_of(row)[place], out)
         except InputError as error:
             if self.options.unreadable == "missing":
                 return None
@@ -178,7 +182,7 @@ class PoseDataset(Dataset[Sample]):
             images=images,
             present=present,
             cameras=self._cameras(row, places, views),
-            boxes_px=torch.from_numpy(self.boxes_px[row, places]),
+            boxes_px=torch.from_numpy(self.boxes_of(row)[places]),
             points_mm=truth,
             valid=valid,
             centre_mm=centre_mm,

@@ -49,6 +49,49 @@ class ReferenceConfig:
     volume_multiplier: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReferencePart:
+    """The training or test part of the config's `dataset`."""
+
+    root: str | None
+    labels: str | None
+    results: str | None
+    split: str | None
+    damaged: bool
+    undistort: bool
+    scale_bbox: float
+    every: int
+    cameras: tuple[str, ...]
+    ignore_cameras: tuple[str, ...]
+    min_views: int | None
+    max_views: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceTraining:
+    """What the config says of a training run. `method` is "ransac", "alg" or "vol"; rates are None where not given."""
+
+    title: str
+    method: str
+    criterion: str
+    threshold: float | None
+    cross_entropy: float
+    samples_per_epoch: int | None
+    epochs: int
+    batch_size: int
+    test_batch_size: int
+    lr: float
+    features_lr: float | None
+    volume_lr: float | None
+    scale: float
+    checkpoint: str | None
+    backbone_checkpoint: str | None
+    true_centres: bool
+    dataset: str
+    train: ReferencePart
+    test: ReferencePart
+
+
 @dataclass(frozen=True)
 class _Section:
     """A mapping of the file, whose values are asked for by name and type."""
@@ -67,6 +110,12 @@ class _Section:
         found = self.values.get(name)
         if found is not None and (not isinstance(found, str) or (allowed and found not in allowed)):
             raise self._error(name, f"one of {', '.join(allowed)}" if allowed else "a word", found)
+        return found
+
+    def required_text(self, name: str, allowed: tuple[str, ...]) -> str:
+        found = self.text(name, allowed)
+        if found is None:
+            raise self._error(name, f"one of {', '.join(allowed)}", found)
         return found
 
     def switch(self, name: str) -> bool | None:
@@ -101,13 +150,18 @@ class _Section:
             raise self._error(name, "[height, width]", found)
         return height, width
 
+    def names(self, name: str) -> tuple[str, ...]:
+        found = self.values.get(name) or []
+        if not isinstance(found, list):
+            raise self._error(name, "a list of names", found)
+        return tuple(map(str, found))
+
     def _error(self, name: str, expected: str, found: object) -> InputError:
         said = "missing" if found is None else f"{str(found)[:40]!r}"
         return InputError(f"{self.path}: {self.name}{name} is {said}, expected {expected}; correct the config")
 
 
-def read_reference_config(path: Path) -> ReferenceConfig:
-    """What the config says of the model. Raises `InputError` where it is no such file or a setting is impossible."""
+def _top(path: Path) -> _Section:
     try:
         content = yaml.safe_load(read_text(path))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -117,7 +171,67 @@ def read_reference_config(path: Path) -> ReferenceConfig:
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no settings; give the config the checkpoint was trained with")
-    top = _Section(path, "", content)
+    return _Section(path, "", content)
+
+
+def is_reference_config(content: Any) -> bool:
+    """Whether plain data are a config of the published system."""
+    model = content.get("model") if isinstance(content, dict) else None
+    return isinstance(model, dict) and "name" in model and "opt" in content
+
+
+def read_reference_training(path: Path) -> ReferenceTraining:
+    """What the config says of a training run. Raises `InputError` as `read_reference_config` does."""
+    top = _top(path)
+    opt, model, dataset = top.section("opt"), top.section("model"), top.section("dataset")
+    backbone = model.section("backbone")
+    split = opt.text("frames_split_file")
+    entropy = opt.number("volumetric_ce_loss_weight") if opt.switch("use_volumetric_ce_loss") else None
+    return ReferenceTraining(
+        title=top.text("title") or path.stem,
+        method=model.required_text("name", ("ransac", "alg", "vol")),
+        criterion=opt.required_text("criterion", ("MSE", "MSESmooth", "MAE")),
+        threshold=opt.number("mse_smooth_threshold"),
+        cross_entropy=entropy or 0.0,
+        samples_per_epoch=opt.whole("n_objects_per_epoch"),
+        epochs=opt.whole("n_epochs") or 9999,
+        batch_size=opt.whole("batch_size") or 8,
+        test_batch_size=opt.whole("val_batch_size") or 8,
+        lr=opt.number("lr") or 1e-5,
+        features_lr=opt.number("process_features_lr"),
+        volume_lr=opt.number("volume_net_lr"),
+        scale=opt.number("scale_keypoints_3d") or 1.0,
+        checkpoint=model.text("checkpoint") if model.switch("init_weights") else None,
+        backbone_checkpoint=backbone.text("checkpoint") if backbone.switch("init_weights") else None,
+        true_centres=bool(model.switch("use_gt_pelvis")),
+        dataset=dataset.text("kind") or "human36m",
+        train=_part(dataset.section("train"), split),
+        test=_part(dataset.section("val"), split),
+    )
+
+
+def _part(part: _Section, split: str | None) -> ReferencePart:
+    random = part.switch("randomize_n_views")
+    damaged = part.switch("with_damaged_actions")
+    return ReferencePart(
+        root=part.text("h36m_root") or part.text("cmu_root"),
+        labels=part.text("labels_path"),
+        results=part.text("pred_results_path") or None,
+        split=split,
+        damaged=bool(damaged),
+        undistort=bool(part.switch("undistort_images")),
+        scale_bbox=part.number("scale_bbox") or 1.0,
+        every=part.whole("retain_every_n_frames_in_test") or 1,
+        cameras=part.names("choose_cameras"),
+        ignore_cameras=part.names("ignore_cameras"),
+        min_views=part.whole("min_n_views") if random else None,
+        max_views=part.whole("max_n_views") if random else None,
+    )
+
+
+def read_reference_config(path: Path) -> ReferenceConfig:
+    """What the config says of the model. Raises `InputError` where it is no such file or a setting is impossible."""
+    top = _top(path)
     model = top.section("model")
     backbone = model.section("backbone")
     kind = model.text("kind", tuple(_UP))

@@ -1,0 +1,1 @@
+"""What `trivox.train` is made of: the experiment, its data, its optimizer, its run folder."""

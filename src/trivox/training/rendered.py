@@ -1,0 +1,201 @@
+"""Training samples straight from the synthetic world: worker processes draw scenes while the network learns.
+
+Drawing many instants of a scene is cheap, drawing one is not; but a batch should hold scenes that have nothing in
+common. So every place of a batch has scenes of its own: place p of the run's batch of B samples sees scenes p, p + B,
+p + 2B, ... of the epoch, each for as many batches as it has instants. Processes share the places, so that the same
+batches come out of any number of processes and workers, and every epoch has scenes that were never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from trivox.data.area import cut_by_area
+from trivox.data.boxes import scaled, squared
+from trivox.data.samples import Sample, collate, views_selected
+from trivox.geometry.skeletons import root_points
+from trivox.models.configs import Model
+from trivox.synthetic.scene import SceneOptions
+from trivox.synthetic.shots import Shot, shots
+from trivox.synthetic.worlds import scene_number
+from trivox.training.augmentation import varied_boxes, varied_pictures
+from trivox.training.config import Augmentation, Experiment, RenderedData
+from trivox.training.labelled import teachable
+
+_UNVARIED = Augmentation()
+
+
+def scene_options(data: RenderedData) -> SceneOptions:
+    """What is asked of the synthetic world. Raises `InputError` for what it does not have."""
+    return SceneOptions(
+        cameras=data.cameras,
+        rigs=cast(Any, data.rigs),
+        frames=data.instants,
+        fps=data.fps,
+        image_hw=data.size_hw,
+        motion=data.motion,
+        occlusion=data.occlusion,
+        effects=data.effects,
+        calibration_noise=data.calibration_noise,
+        time_offset_ms=data.time_offset_ms,
+    )
+
+
+class RenderedScenes(Dataset[list[Sample]]):
+    """Item n: samples of all instants of scene `first` + n, of the person that the rig looks at.
+
+    Cut and varied for a model; joints in its skeleton, a sample's row is its scene times the instants, plus its own.
+    """
+
+    def __init__(
+        self, data: RenderedData, model: Model, scenes: int, first: int, vary: Augmentation, seed: int
+    ) -> None:
+        self.data, self.options, self.scenes, self.first = data, scene_options(data), scenes, first
+        self.skeleton, self.image_hw, self.profile = model.skeleton, model.image_hw, model.profile
+        self.variations, self.seed = vary, seed
+        for number in (first, first + scenes - 1):
+            scene_number(number, data.world)
+
+    def __len__(self) -> int:
+        return self.scenes
+
+    def __getitem__(self, index: int) -> list[Sample]:
+        found = shots([self.first + index], self.options, self.data.world, self.skeleton)
+        return [self._sample(shot, index * self.data.instants + i) for i, shot in enumerate(found)]
+
+    def _sample(self, shot: Shot, row: int) -> Sample:
+        seed = (self.seed, self.first, row)
+        boxes = np.rint(shot.boxes_px[0].numpy()).astype(np.int64)
+        boxes = varied_boxes(scaled(squared(boxes), self.data.scale_bbox), self.variations, seed)
+        present = shot.inside[0] & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(-1))
+        images = torch.zeros(len(boxes), 3, *self.image_hw)
+        for view in np.flatnonzero(present.numpy()):
+            left, top, right, bottom = map(float, boxes[view])
+            cut_by_area(shot.pictures[view], (left, top, right, bottom), images[view].numpy(), None)
+        cameras = self.profile.recorded(shot.cameras).cropped(torch.from_numpy(boxes).double())
+        points_mm = shot.points_mm[0].float()
+        valid = torch.isfinite(points_mm).all(-1)
+        root = root_points(points_mm, valid, self.skeleton)
+        sample = Sample(
+            images=images,
+            present=present,
+            cameras=cameras.resized(self.image_hw),
+            boxes_px=torch.from_numpy(boxes),
+            points_mm=points_mm,
+            valid=valid,
+            centre_mm=root.points[0],
+            has_centre=root.valid[0],
+            row=torch.tensor(row),
+            key=shot.key,
+        )
+        return varied_pictures(sample, self.variations, seed)
+
+
+class RenderedBatches:
+    """Batches of an epoch, the share of this process of each. `scenes` is rounded up to fill the last batch."""
+
+    def __init__(self, experiment: Experiment, data: RenderedData, model: Model, share: int, shares: int) -> None:
+        self.data, self.model, self.experiment = data, model, experiment
+        size = experiment.optimizer.batch_size
+        self.rounds = -(-data.scenes // size)
+        steps = self.rounds * data.instants
+        wanted = experiment.samples_per_epoch
+        self.steps = steps if wanted is None else min(steps, max(1, wanted // size))
+        self.places = range(share * size // shares, (share + 1) * size // shares)
+        scene_number(self._first(experiment.epochs) - 1, data.world)
+        scene_options(data)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def _first(self, epoch: int) -> int:
+        return self.data.first + epoch * self.rounds * self.experiment.optimizer.batch_size
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Sample]:
+        """The batches of an epoch, from the `first` on."""
+        experiment, size, instants = self.experiment, self.experiment.optimizer.batch_size, self.data.instants
+        seed = experiment.seed
+        scenes = RenderedScenes(
+            self.data, self.model, self.rounds * size, self._first(epoch), experiment.augmentation, seed
+        )
+        begun, workers = first // instants, experiment.run.workers
+        order = [r * size + place for r in range(begun, self.rounds) for place in self.places]
+        ahead = -(-len(self.places) // workers) if workers else None
+        loader = iter(
+            DataLoader(
+                scenes, sampler=order, batch_size=None, num_workers=workers, prefetch_factor=ahead, collate_fn=_as_is
+            )
+        )
+        for r in range(begun, -(-self.steps // instants)):
+            of_places = [next(loader) for _ in self.places]
+            turns = [_turns(seed, epoch, r, place, instants) for place in self.places]
+            for i in range(instants):
+                if first <= r * instants + i < self.steps:
+                    batch = [samples[turn[i]] for samples, turn in zip(of_places, turns, strict=True)]
+                    yield collate(_with_views(batch, experiment, self.data, epoch, r * instants + i))
+
+
+def _as_is(samples: list[Sample]) -> list[Sample]:
+    return samples
+
+
+def _turns(seed: int, epoch: int, r: int, place: int, instants: int) -> np.ndarray:
+    """In which order a place of the batch sees the instants of its scene."""
+    return np.random.default_rng([seed, epoch, r, place]).permutation(instants)
+
+
+def _with_views(
+    batch: list[Sample], experiment: Experiment, data: RenderedData, epoch: int, number: int
+) -> list[Sample]:
+    """One number of views for the whole batch of the run; which ones, each sample draws among those it has."""
+    low = experiment.views.min or data.cameras[1]
+    high = min(experiment.views.max or data.cameras[1], data.cameras[1])
+    rng = np.random.default_rng([experiment.seed, epoch, number])
+    count = int(rng.integers(min(low, high), high + 1))
+    return [teachable(_chosen(sample, count, (experiment.seed, epoch, number))) for sample in batch]
+
+
+def _chosen(sample: Sample, count: int, seed: tuple[int, ...]) -> Sample:
+    """`count` views of a sample: those that are there first, black ones where there are not as many."""
+    rng = np.random.default_rng([*seed, int(sample.row)])
+    order = rng.permutation(len(sample.present))
+    order = order[np.argsort(~sample.present.numpy()[order], kind="stable")]
+    views = np.sort(order[:count])
+    short = count - len(views)
+    picked = views_selected(sample, torch.from_numpy(np.concatenate([views, np.zeros(max(short, 0), np.int64)])))
+    if short <= 0:
+        return picked
+    added = torch.arange(count) >= len(views)
+    return replace(
+        picked,
+        present=picked.present & ~added,
+        images=torch.where(added[:, None, None, None], 0.0, picked.images),
+    )
+
+
+class KeptSamples(Dataset[Sample]):
+    """Scenes for evaluation, drawn once and kept as bytes. Every sample has all cameras, black where there is none."""
+
+    def __init__(self, data: RenderedData, model: Model) -> None:
+        self.skeleton = model.skeleton
+        scenes = RenderedScenes(data, model, data.scenes, data.first, _UNVARIED, 0)
+        self.samples: list[Sample] = []
+        self.pictures: list[Tensor] = []
+        for index in range(len(scenes)):
+            for sample in scenes[index]:
+                padded = _chosen(sample, data.cameras[1], (0,))
+                self.pictures.append((padded.images * 255).round().byte())
+                self.samples.append(replace(padded, images=padded.images[..., :0, :0]))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return replace(self.samples[index], images=self.pictures[index].float() / 255)

@@ -1,0 +1,95 @@
+"""Batches of several processes are those of one, from labels and from rendered scenes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import VOLUMETRIC, write_dataset, write_experiment
+
+from trivox.data.samples import Sample
+from trivox.train import new_model
+from trivox.training.config import Experiment, LabelData, RenderedData
+from trivox.training.experiment_files import load_experiment
+from trivox.training.labelled import LabelledBatches
+from trivox.training.rendered import KeptSamples, RenderedBatches
+
+RENDERED = {
+    "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": "none",
+}  # fmt: skip
+
+
+def joined(parts: list[Sample]) -> Sample:
+    whole = Sample.concatenated([replace(part, key="") for part in parts])
+    return replace(whole, key=tuple(key for part in parts for key in part.key))
+
+
+def assert_equal(ours: Sample, theirs: Sample) -> None:
+    assert ours.key == theirs.key
+    for name in ("images", "present", "points_mm", "valid", "centre_mm", "row", "boxes_px"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+    assert torch.equal(ours.cameras.K, theirs.cameras.K)
+
+
+def labelled(folder: Path) -> tuple[Experiment, Any]:
+    experiment = load_experiment(write_experiment(folder / "e.yaml", write_dataset(folder)))
+    assert isinstance(experiment.data, LabelData)
+    data = experiment.data
+    return experiment, lambda e, *share: LabelledBatches(e, data, new_model(e), *share)
+
+
+def rendered(folder: Path) -> tuple[Experiment, Any]:
+    if find_spec("anny") is None:
+        pytest.skip("needs anny: pip install 'trivox[synth]'")
+    content = {**VOLUMETRIC, "data": {**RENDERED, "labels": "x"}}
+    path = write_experiment(folder / "e.yaml", folder, content)
+    path.write_text(path.read_text().replace(f"  labels: {folder}\n", "", 1))
+    experiment = load_experiment(path)
+    assert isinstance(experiment.data, RenderedData)
+    data = experiment.data
+    return experiment, lambda e, *share: RenderedBatches(e, data, new_model(e), *share)
+
+
+@pytest.mark.parametrize("kind", [labelled, rendered])
+def test_shares_make_the_whole(kind: Any, tmp_path: Path) -> None:
+    experiment, made = kind(tmp_path)
+    whole = list(made(experiment, 0, 1).epoch(1))
+    shares = [list(made(experiment, share, 2).epoch(1)) for share in (0, 1)]
+    assert len(whole) == len(made(experiment, 0, 1)) == 4
+    for together, *parts in zip(whole, *shares, strict=True):
+        assert_equal(joined(parts), together)
+    # In the middle of the epoch, and with a worker process, they go on as they would have.
+    workers = replace(experiment, run=replace(experiment.run, workers=2))
+    for late, together in zip(made(workers, 0, 1).epoch(1, first=1), whole[1:], strict=True):
+        assert_equal(late, together)
+    assert {key for batch in made(experiment, 0, 1).epoch(0) for key in batch.key} != set() and not torch.equal(
+        next(made(experiment, 0, 1).epoch(0)).images, whole[0].images
+    )
+
+
+def test_rendered_scenes_show_the_person_and_differ_between_epochs(tmp_path: Path) -> None:
+    experiment, made = rendered(tmp_path)
+    batches = made(experiment, 0, 1)
+    keys = [key for epoch in (0, 1) for batch in batches.epoch(epoch) for key in batch.key]
+    assert len(set(keys)) == len(keys) == 16
+    for batch in batches.epoch(0):
+        assert 2 <= batch.present.shape[1] <= 3
+        h, w = batch.images.shape[-2:]
+        for view in batch.present.nonzero().tolist():
+            sample, camera = view
+            pixels = batch.cameras[sample, camera].project(batch.points_mm[sample].double())
+            inside = ((pixels > 0) & (pixels < torch.tensor([w, h]))).all(-1)
+            assert float(inside.float().mean()) > 0.6
+            assert float(batch.images[sample, camera].std()) > 0.01
+
+
+def test_kept_samples_are_those_of_the_world_they_come_from(tmp_path: Path) -> None:
+    experiment, _ = rendered(tmp_path)
+    assert isinstance(experiment.data, RenderedData)
+    kept = KeptSamples(replace(experiment.data, world="test", scenes=1), new_model(experiment))
+    assert len(kept) == 2 and kept[1].key == "test/0/1" and kept[1].images.shape[0] == 3
+    assert [int(kept[i].row) for i in range(2)] == [0, 1]

@@ -1,0 +1,218 @@
+"""Experiments as files: those that come along, faults by line, overrides, and configs of the published system."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trivox.cli import main
+from trivox.errors import InputError
+from trivox.training.config import AlgebraicOptions, Experiment, LabelData, RenderedData, VolumetricOptions
+from trivox.training.experiment_files import load_experiment, written
+from trivox.training.optimization import learning_rates, rate_factor
+
+EXPERIMENTS = Path(__file__).parent.parent.parent / "experiments"
+SMALL = """\
+seed: 1
+model:
+  method: volumetric
+  backbone: {kind: movenet}
+  cube: {size: 32}
+data:
+  kind: labels
+  labels: labels.json
+optimizer:
+  lr: 1e-4
+"""
+
+
+def loaded(folder: Path, text: str, *overrides: str) -> Experiment:
+    (folder / "e.yaml").write_text(text)
+    return load_experiment(folder / "e.yaml", overrides)
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_experiments_that_come_along_are_sound_and_come_back(path: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(path)
+    (tmp_path / "again.yaml").write_text(written(experiment))
+    assert load_experiment(tmp_path / "again.yaml") == experiment
+    config = experiment.model.config()
+    assert config.backbone.joint_confidences == (config.method == "algebraic" and config.use_confidences)
+
+
+def test_the_papers_rates() -> None:
+    """Section 4 of Iskakov et al., ICCV 2019."""
+    volumetric = load_experiment(EXPERIMENTS / "human36m_volumetric_softmax.yaml").optimizer
+    rates = learning_rates(volumetric)
+    assert (rates["backbone"], rates["features"], rates["volume"], volumetric.batch_size) == (1e-4, 1e-3, 1e-3, 5)
+    algebraic = load_experiment(EXPERIMENTS / "human36m_algebraic.yaml")
+    assert set(learning_rates(algebraic.optimizer).values()) == {1e-5} and algebraic.optimizer.batch_size == 8
+    assert (algebraic.loss.joints, algebraic.loss.threshold, algebraic.samples_per_epoch) == ("mse_smooth", 400, 15000)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  lr: 1e-4", "  learning_rate: 1e-4", r"e.yaml, line 10: there is no optimizer.learning_rate; there are lr,"),
+        ("  lr: 1e-4", "  batchsize: 4", r"line 10: there is no optimizer.batchsize; did you mean batch_size\?"),
+        ("seed: 1", "sed: 1", r"line 1: there is no sed; did you mean seed\?"),
+        ("{size: 32}", "{sise: 32}", r"line 5: there is no model.cube.sise; did you mean (size|side_mm)\?"),
+        ("{kind: movenet}", "{kind: movenet, nmae: thunder}", r"line 4: there is no model.backbone.nmae; did you mean name\?"),
+        ("lr: 1e-4", "lr: fast", r"line 10: optimizer.lr is 'fast', but input should be a valid number"),
+        ("lr: 1e-4", "lr: -1", r"line 10: optimizer.lr is '-1', but input should be greater than or equal to 0"),
+        ("method: volumetric", "method: voluptuous", r"line 2: model.method says which kind it is, .*'volumetric'"),
+        ("  labels: labels.json\n", "", r"line 6: data.labels is missing; add it"),
+        ("seed: 1", "seed: 1\nseed: 2", r"line 2: seed stands in line 1 too"),
+        ("seed: 1", "seed: [", r"e.yaml is not valid YAML"),
+        ("seed: 1", "seed: &a 1\nepochs: *a", "uses aliases"),
+    ],
+)  # fmt: skip
+def test_faults_name_the_line_and_the_nearest_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in SMALL
+    with pytest.raises(InputError, match=said):
+        loaded(tmp_path, SMALL.replace(old, new))
+
+
+def test_overrides_go_before_the_file(tmp_path: Path) -> None:
+    experiment = loaded(
+        tmp_path, SMALL, "optimizer.lr=3e-5", "model.cube.size=64", "views.max=3", "data={kind: rendered, scenes: 5}"
+    )
+    assert experiment.optimizer.lr == 3e-5 and experiment.views.max == 3
+    assert isinstance(experiment.model, VolumetricOptions) and experiment.model.cube.size == 64
+    assert experiment.data == RenderedData(scenes=5)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optimizer.lr", "'optimizer.lr' is no key=value"),
+        ("optimizer.rl=1", r"--override optimizer.rl=1: there is no optimizer.rl; did you mean lr\?"),
+        ("optimizer.lr.x=1", "lr is a value, with nothing below it"),
+        ("epochs=none", "--override epochs=none: epochs is 'none'"),
+    ],
+)
+def test_faults_of_overrides(tmp_path: Path, override: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        loaded(tmp_path, SMALL, override)
+
+
+def test_the_command_line_says_it_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "e.yaml").write_text(SMALL)
+    with pytest.raises(SystemExit) as exit_code:
+        main(["train", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "run"), "--override", "epoch=3", "seed=4"])
+    error = capsys.readouterr().err
+    assert exit_code.value.code == 2 and "there is no epoch; did you mean epochs?" in error and error.count("\n") == 1
+    with pytest.raises(SystemExit) as exit_code:
+        main(["board", str(tmp_path / "absent")])
+    assert exit_code.value.code == 2 and "there is no folder" in capsys.readouterr().err
+
+
+def test_schedules() -> None:
+    options = replace(loaded_options(), warm_up_steps=3, schedule="cosine")
+    factors = [rate_factor(step, 103, options) for step in range(103)]
+    assert factors[:3] == [0.25, 0.5, 0.75] and factors[3] == 1.0
+    assert factors[53] == pytest.approx(0.5) and 0 < factors[-1] < 1e-3
+    linear = replace(options, schedule="linear")
+    assert (
+        rate_factor(53, 103, linear) == pytest.approx(0.5)
+        and rate_factor(53, 103, replace(options, schedule="constant")) == 1
+    )
+
+
+def loaded_options():
+    return load_experiment(EXPERIMENTS / "own_data.yaml").optimizer
+
+
+REFERENCE = """
+title: "human36m_alg"
+kind: "human36m"
+vis_freq: 1000
+image_shape: [384, 384]
+opt:
+  criterion: "MSESmooth"
+  mse_smooth_threshold: 400
+  n_objects_per_epoch: 15000
+  n_epochs: 9999
+  batch_size: 8
+  val_batch_size: 16
+  lr: 0.00001
+  scale_keypoints_3d: 0.1
+model:
+  name: "alg"
+  init_weights: false
+  checkpoint: ""
+  use_confidences: true
+  heatmap_multiplier: 100.0
+  heatmap_softmax: true
+  backbone:
+    name: "resnet152"
+    style: "simple"
+    init_weights: true
+    checkpoint: "pretrained.pth"
+    num_joints: 17
+    num_layers: 152
+dataset:
+  kind: "human36m"
+  train:
+    h36m_root: "./processed/"
+    labels_path: "./labels.npy"
+    with_damaged_actions: true
+    undistort_images: true
+    scale_bbox: 1.5
+    randomize_n_views: true
+    min_n_views: 2
+    max_n_views: null
+  val:
+    h36m_root: "./processed/"
+    labels_path: "./labels.npy"
+    with_damaged_actions: false
+    undistort_images: true
+    retain_every_n_frames_in_test: 30
+    ignore_cameras: [3]
+"""
+
+
+def test_a_config_of_the_published_system_is_the_same_run(tmp_path: Path) -> None:
+    experiment = loaded(tmp_path, REFERENCE)
+    model, data = experiment.model, experiment.data
+    assert isinstance(model, AlgebraicOptions) and isinstance(data, LabelData) and experiment.evaluation is not None
+    assert (model.profile, model.weights, model.image_hw) == ("reference", Path("pretrained.pth"), (384, 384))
+    assert set(learning_rates(experiment.optimizer).values()) == {1e-5} and experiment.optimizer.batch_norm == "live"
+    assert (experiment.loss.joints, experiment.loss.threshold, experiment.loss.scale) == ("mse_smooth", 400, 0.1)
+    assert (data.scale_bbox, data.undistort_images, data.part) == (1.5, True, "train")
+    assert (experiment.views.min, experiment.views.max) == (2, None)
+    held_out = experiment.evaluation.data
+    assert isinstance(held_out, LabelData)
+    assert (held_out.part, held_out.every, held_out.damaged, held_out.ignore_cameras) == ("test", 30, "without", ("3",))
+    assert loaded(tmp_path, REFERENCE, "optimizer.batch_size=2").optimizer.batch_size == 2
+
+
+def test_a_published_volumetric_config(data: Path) -> None:
+    path = data / "learnable_triangulation_formats" / "results_config.yaml"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    experiment, said = load_experiment(path), yaml.safe_load(path.read_text())
+    model, rows = experiment.model, experiment.data
+    assert isinstance(model, VolumetricOptions) and isinstance(rows, LabelData)
+    assert model.weights == Path(said["model"]["checkpoint"]) and model.aggregation == "softmax"
+    assert (model.cube.side_mm, model.cube.size, model.cube.up) == (2500, 64, "z")
+    assert rows.centres == Path(said["dataset"]["train"]["pred_results_path"])
+    rates = learning_rates(experiment.optimizer)
+    assert (rates["backbone"], rates["features"], rates["volume"]) == (1e-4, 1e-3, 1e-3)
+    assert (experiment.loss.joints, experiment.loss.cross_entropy) == ("mae", 0.01)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name: "alg"', 'name: "ransac"', "nothing to train"),
+        ('criterion: "MSESmooth"', 'criterion: "Huber"', "opt.criterion is 'Huber', expected one of MSE"),
+        ('    labels_path: "./labels.npy"\n', "", "labels is missing"),
+    ],
+)
+def test_faults_of_published_configs(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        loaded(tmp_path, REFERENCE.replace(old, new))

@@ -1,0 +1,272 @@
+"""Training runs that are stopped, shared and sabotaged, against one that nothing happened to."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from runs import ALGEBRAIC, losses, picture_paths, records, write_dataset, write_experiment
+
+from trivox.data.open_labels import load_labels, save_labels
+from trivox.errors import InputError
+from trivox.models.checkpoints import load_model
+from trivox.models.movenet import load_movenet
+from trivox.train import new_model, train
+from trivox.training.experiment_files import load_experiment
+from trivox.training.run_folder import RunFolder
+
+SOURCES = Path(__file__).parent.parent.parent / "src"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: Path) -> Path:
+    """The run that all others have to equal."""
+    out = dataset.parent / "undisturbed"
+    train(write_experiment(dataset.parent / "volumetric.yaml", dataset), out=out)
+    assert len(losses(out)) == 8 and len(set(losses(out))) == 8
+    return out
+
+
+def started(words: list[str]) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(path)
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    """Bit for bit: losses, scores, and all that the state holds."""
+
+    def told(path: Path) -> list[dict]:
+        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+        return [{key: value for key, value in line.items() if key not in ("data_s", "compute_s")} for line in lines]
+
+    assert told(run) == told(other)
+    ours, theirs = (tensors_of(path / "state.safetensors") for path in (run, other))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+    experiment, out = dataset.parent / "volumetric.yaml", tmp_path / "run"
+    process = started(["trivox", "train", str(experiment), "--out", str(out)])
+    metrics = out / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") >= 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert 3 <= metrics.read_text().count("\n") < 10, "it was killed before its end"
+    train(experiment, out=out, resume=True)
+    assert_same_run(out, undisturbed)
+
+
+def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
+    """At a small learning rate: Adam divides small gradients by themselves, and a large one lets their rounding grow."""
+    experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__lr=1e-5)
+    train(experiment, out=tmp_path / "one")
+    words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "two")]
+    process = started(["torch.distributed.run", "--nproc_per_node=2", "-m", *words])
+    printed, error = process.communicate()
+    assert process.returncode == 0, error
+    assert printed.count("trained:") == 1, "one process speaks"
+    ours, theirs = records(tmp_path / "two"), records(tmp_path / "one")
+    assert [r["views"] for r in ours] == [r["views"] for r in theirs]
+    assert len({r["views"] for r in ours}) == 2, "two and three views"
+    for name, tolerance in (("loss", 3e-6), ("gradient_norm", 1e-4), ("mpjpe_mm", 3e-6)):
+        np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=tolerance)
+    scores, expected = (records(tmp_path / run, "evaluation") for run in ("two", "one"))
+    assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [4, 4]
+    np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=1e-5)
+    ours, theirs = (tensors_of(tmp_path / run / "last.safetensors") for run in ("two", "one"))
+    learned = [name for name in theirs if name.startswith(("volume_net", "process_features")) and "running" not in name]
+    torch.manual_seed(3)
+    first = new_model(load_experiment(experiment)).state_dict()
+    away, moved = (_distance(theirs, other, learned) for other in (ours, first))
+    assert away < 0.05 * moved
+
+
+def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], names: list[str]) -> float:
+    return float(torch.stack([(a[name].double() - b[name].double()).square().sum() for name in names]).sum().sqrt())
+
+
+def test_a_batch_in_parts_is_a_whole_one(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+    experiment = write_experiment(tmp_path / "parts.yaml", dataset, optimizer__accumulate=2)
+    train(experiment, out=tmp_path / "run")
+    np.testing.assert_allclose(losses(tmp_path / "run"), losses(undisturbed), rtol=1e-4)
+
+
+def test_a_missing_picture_stops_and_keeps_the_state(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+    labels = write_dataset(tmp_path / "data")
+    experiment = write_experiment(tmp_path / "e.yaml", labels)
+    out = tmp_path / "run"
+    lost = picture_paths(load_labels(labels), 5)[0]
+    content = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(InputError, match="walk/000002/p.*000002.jpg"):
+        train(experiment, out=out)
+    lost.write_bytes(content)
+    train(experiment, out=out, resume=True)
+    # Labels of another folder, but the same pictures and numbers.
+    assert losses(out) == losses(undisturbed)
+
+
+def test_a_full_disk_keeps_the_last_state(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment, out = dataset.parent / "volumetric.yaml", tmp_path / "run"
+    whole, calls = safetensors.torch.save_file, 0
+
+    def full(tensors, path, metadata=None) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            Path(path).write_bytes(b"half a file")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(tensors, path, metadata)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(InputError, match="No space left on device; free the space"):
+        train(experiment, out=out)
+    kept = json.loads(_metadata(out / "state.safetensors")["trivox_training"])
+    assert kept["step"] == 2 and not list(out.glob(".*"))
+
+
+def test_a_full_disk_then_goes_on(dataset: Path, undisturbed: Path, tmp_path: Path, monkeypatch) -> None:
+    experiment, out = dataset.parent / "volumetric.yaml", tmp_path / "run"
+    whole = RunFolder.record
+
+    def full(folder: RunFolder, record) -> None:
+        if record["step"] == 4:
+            with (folder.path / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(record)[:30])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(folder, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "record", full)
+        with pytest.raises(OSError, match="No space left"):
+            train(experiment, out=out)
+    train(experiment, out=out, resume=True)
+    assert_same_run(out, undisturbed)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    content = path.read_bytes()
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+
+def test_a_loss_that_is_no_number_names_its_sample(dataset: Path, tmp_path: Path) -> None:
+    labels = load_labels(dataset)
+    labels.points_mm[4, 9] = 1e25  # a wrist; its square has no place in float32
+    save_labels(labels, dataset.parent / "broken.json")
+    experiment = write_experiment(
+        tmp_path / "e.yaml",
+        dataset.parent / "broken.json",
+        ALGEBRAIC,
+        loss={"joints": "mse"},
+        evaluation__every_epochs=9,
+    )
+    with pytest.raises(InputError, match=f"step . the loss .* through {labels.key(4)}; look"):
+        train(experiment, out=tmp_path / "run")
+    assert len(losses(tmp_path / "run")) < 4, "the state before it is all that is kept"
+
+
+def test_frozen_parts_stay(undisturbed: Path) -> None:
+    movenet = load_movenet("lightning").state_dict()
+    trained = tensors_of(undisturbed / "last.safetensors")
+    stayed = [name for name in movenet if f"backbone.{name}" in trained]
+    assert len(stayed) > 50
+    assert all(torch.equal(movenet[name], trained[f"backbone.{name}"]) for name in stayed)
+
+
+def test_the_model_of_a_run_has_the_averaged_weights(undisturbed: Path) -> None:
+    state, model = tensors_of(undisturbed / "state.safetensors"), load_model(undisturbed / "last.safetensors")
+    for name, parameter in model.named_parameters():
+        if f"averaged/{name}" in state:
+            assert torch.equal(parameter, state[f"averaged/{name}"])
+    assert any(not torch.equal(state[f"averaged/{n}"], state[f"model/{n}"]) for n, _ in model.named_parameters()
+               if f"averaged/{n}" in state)  # fmt: skip
+
+
+def test_frozen_statistics_were_measured_and_stay(undisturbed: Path) -> None:
+    state = tensors_of(undisturbed / "state.safetensors")
+    counts = {int(t) for name, t in state.items() if name.endswith("num_batches_tracked") and "volume_net" in name}
+    means = [t for name, t in state.items() if name.endswith("running_mean") and "volume_net" in name]
+    assert counts == {4} and all(bool(mean.abs().max() > 0) for mean in means)
+
+
+def test_the_run_tells_what_made_it(undisturbed: Path) -> None:
+    about = json.loads((undisturbed / "run.json").read_text())
+    assert about["versions"]["torch"] == torch.__version__ and about["processes"] == 1 and about["seed"] == 3
+
+
+def test_an_algebraic_run_in_half_precision_and_its_board(dataset: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    experiment = write_experiment(
+        tmp_path / "e.yaml", dataset, ALGEBRAIC, epochs=1, run__precision="bf16-mixed", run__tensorboard=True,
+        run__picture_steps=4, evaluation__data__cameras=["left", "right"], run__workers=1,
+    )  # fmt: skip
+    train(experiment, out=tmp_path / "run")
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    shown = board.Scalars("training/loss")
+    assert [event.step for event in shown] == [1, 2, 3, 4]
+    np.testing.assert_allclose([event.value for event in shown], losses(tmp_path / "run"), rtol=1e-6)
+    assert len(board.Images("heatmaps")) == 1
+    assert {"training/data_s", "training/gradient_norm", "training/views", "evaluation/score_mm"} <= set(
+        board.Tags()["scalars"]
+    )
+
+
+def test_one_view_is_scored_with_a_given_centre(dataset: Path, tmp_path: Path) -> None:
+    experiment = write_experiment(
+        tmp_path / "e.yaml", dataset, epochs=1, samples_per_epoch=2, views={"min": 1, "max": 1},
+        evaluation__data__cameras=["left"], evaluation__protocol="relative",
+    )  # fmt: skip
+    train(experiment, out=tmp_path / "run")
+    (score,) = records(tmp_path / "run", "evaluation")
+    assert score["poses"] == 4 and score["score_mm"] == score["relative_mm"] > 0
+    assert records(tmp_path / "run")[0]["views"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "resume", "said"),
+    [
+        ({}, False, "give --resume to go on"),
+        ({"loss": {"joints": "mse"}}, True, "begun with another loss.joints;"),
+        ({"optimizer__batch_size": 3, "optimizer__accumulate": 2}, True, "take a multiple of 2"),
+    ],
+)
+def test_a_run_is_not_mixed_with_another(
+    dataset: Path, undisturbed: Path, tmp_path: Path, changes: dict, resume: bool, said: str
+) -> None:
+    before = (undisturbed / "state.safetensors").read_bytes()
+    with pytest.raises(InputError, match=said):
+        train(write_experiment(tmp_path / "e.yaml", dataset, **changes), out=undisturbed, resume=resume)
+    assert (undisturbed / "state.safetensors").read_bytes() == before
