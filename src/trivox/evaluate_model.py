@@ -142,8 +142,8 @@ def predict_rows(
     points_mm, found = torch.zeros(*shape, 3), torch.zeros(shape, dtype=torch.bool)
     chosen = list(range(total)) if rows is None else list(rows)
     if isinstance(dataset, PoseDataset):
-        seen = dataset.present.any(1)
-        chosen = [row for row in chosen if seen[row]]
+        seen = set(np.flatnonzero(dataset.present.any(1)).tolist())
+        chosen = [row for row in chosen if row in seen]
     loader = DataLoader(
         Subset(dataset, chosen), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rigs import ring, standing_people
 from tables import small_labels
 
-from trivox.data.dataset import DatasetOptions, PoseDataset
+from trivox.data.dataset import DatasetOptions, PoseDataset, _View
 from trivox.data.samples import Sample
 from trivox.geometry.cameras import Cameras
 from trivox.training.augmentation import (
@@ -95,7 +95,7 @@ def test_varied_boxes_have_cameras_that_follow() -> None:
         taken = varied.boxes_of(row)
         assert not np.array_equal(taken, plain.boxes_of(row))
         recorded = labels.row_cameras(row)
-        views = [tuple_of(box) for box in taken]
+        views = [taken_view(box) for box in taken]
         cameras = varied._cameras(row, [0, 1, 2], views)
         points_mm = torch.from_numpy(labels.points_mm[row]).double()
         box = torch.from_numpy(taken).double()[:, None]
@@ -104,10 +104,9 @@ def test_varied_boxes_have_cameras_that_follow() -> None:
         torch.testing.assert_close(cameras.project(points_mm), expected)
 
 
-def tuple_of(box: np.ndarray):
-    from trivox.data.dataset import _View
-
-    return _View((64, 48), tuple(int(v) for v in box), np.zeros((3, 64, 48), np.float32))
+def taken_view(box: np.ndarray) -> _View:
+    left, top, right, bottom = (int(v) for v in box)
+    return _View((64, 48), (left, top, right, bottom), np.zeros((3, 64, 48), np.float32))
 
 
 def test_boxes_keep_their_shape_and_limits() -> None:

@@ -89,7 +89,7 @@ def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp
 
 
 def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
-    """At a small learning rate: Adam divides small gradients by themselves, and a large one lets their rounding grow."""
+    """At a small learning rate: Adam divides small gradients by themselves, and a large one spreads rounding."""
     experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__lr=1e-5)
     train(experiment, out=tmp_path / "one")
     words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "two")]

@@ -31,7 +31,7 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError as error:
             raise InputError(
-                "there is no TensorBoard here; install it (pip install 'trivox[train]'), or set run.tensorboard to false"
+                "there is no TensorBoard here; install it (pip install 'trivox[train]'), or set run.tensorboard false"
             ) from error
         self.writer = SummaryWriter(str(folder), purge_step=step or None)
 
@@ -71,16 +71,10 @@ def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[
     ours = first.cameras.project(said.points_mm[:, None].double())[0] * scale
     theirs = first.cameras.project(first.points_mm[:, None].double())[0] * scale
     bones = [skeleton.indices(bone) for bone in skeleton.bones]
-    drawn = [
-        _with_skeleton(
-            _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE),
-            ours[v],
-            said.valid[0],
-            bones,
-            _FOUND,
-        )
-        for v, image in zip(views, images, strict=True)
-    ]
+    drawn = []
+    for v, image in zip(views, images, strict=True):
+        picture = _with_skeleton(_resized(image), theirs[v], first.valid[0], bones, _TRUE)
+        drawn.append(_with_skeleton(picture, ours[v], said.valid[0], bones, _FOUND))
     shown = {"joints (orange: found, green: true)": np.concatenate(drawn, 1)}
     if said.heatmaps is not None:
         maps = [_resized(_heat(said.heatmaps[0, v].amax(0))) for v in views]

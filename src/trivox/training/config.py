@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -71,7 +71,8 @@ class CommonModelOptions(Strict):
 
     def common(self, *, joints: bool = False, features: bool = False) -> dict:
         """Fields that every config of a model has; the backbone with these heads for confidences."""
-        part, heads = self.backbone, {"joint_confidences": joints, "feature_confidences": features}
+        part = self.backbone
+        heads: dict[str, Any] = {"joint_confidences": joints, "feature_confidences": features}
         backbone = (
             MoveNetConfig(name=part.name, **heads)
             if isinstance(part, MoveNetOptions)
@@ -126,7 +127,9 @@ class VolumetricOptions(CommonModelOptions):
         cube = self.cube
         return VolumetricConfig(
             aggregation=self.aggregation,
-            cube=CubeConfig(side_mm=cube.side_mm, size=(cube.size,) * 3, up=cube.up, exchanged=cube.exchanged),
+            cube=CubeConfig(
+                side_mm=cube.side_mm, size=(cube.size, cube.size, cube.size), up=cube.up, exchanged=cube.exchanged
+            ),
             v2v=self.v2v,
             volume_softmax=self.volume_softmax,
             volume_multiplier=self.volume_multiplier,

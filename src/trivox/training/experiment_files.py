@@ -177,9 +177,11 @@ def _place(loc: tuple[str | int, ...], content: Any) -> Place:
     here = content
     for i, step in enumerate(loc):
         is_last = i == len(loc) - 1
-        inside = (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int))
-        if inside:
-            here = here[step] if not isinstance(here, list) or int(step) < len(here) else None
+        if isinstance(here, dict) and step in here:
+            here = here[step]
+            place.append(step)
+        elif isinstance(here, list) and isinstance(step, int):
+            here = here[step] if step < len(here) else None
             place.append(step)
         elif is_last or not _is_kind(here, step):
             place.append(step)
@@ -210,7 +212,7 @@ def _keys_at(place: Place, content: Any) -> list[str]:
 def _types(kind: Any) -> dict[str, Any]:
     if not is_dataclass(kind):
         return {}
-    hints = get_type_hints(kind, vars(options))
+    hints = get_type_hints(kind, dict(vars(options)))
     return {f.name: hints[f.name] for f in fields(kind)}
 
 

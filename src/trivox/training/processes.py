@@ -1,4 +1,4 @@
-"""One process or several: what they are told, add up, and share. `torchrun` starts them, Lightning Fabric joins them."""
+"""One process or several: what they add up and share. `torchrun` starts them, Lightning Fabric joins them."""
 
 from __future__ import annotations
 
@@ -76,5 +76,6 @@ def _check(experiment: Experiment, size: int, device: str) -> None:
         )
     if optimizer.batch_norm == "live" and size > 1 and device == "cpu":
         raise InputError(
-            "optimizer.batch_norm is live, which several processes on CPUs cannot synchronise; take frozen, or one process"
+            "optimizer.batch_norm is live, which several processes on CPUs cannot synchronise; take frozen, or a "
+            "single process"
         )

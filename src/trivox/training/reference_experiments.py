@@ -28,7 +28,7 @@ def translated(path: Path) -> dict[str, Any]:
     model, training = read_reference_config(path), read_reference_training(path)
     if training.method == "ransac":
         raise InputError(
-            f"{path} is a config of RANSAC, which has nothing to train; import its backbone (trivox weights import) and "
+            f"{path} is a config of RANSAC, which has nothing to train; import its backbone (`weights import`) and "
             "score it with `trivox evaluate --weights`"
         )
     is_volumetric = training.method == "vol"

@@ -87,7 +87,7 @@ class RunFolder:
         changed = changed_keys(plain(load_experiment(path)), plain(experiment))
         if changed := [key for key in changed if not key.startswith(_FREE)]:
             raise InputError(
-                f"{self.path} was begun with another {', '.join(changed[:8])}; give the same experiment, or another folder"
+                f"{self.path} was begun with another {', '.join(changed[:8])}; give the same one, or another folder"
             )
 
     def tidy(self, step: int) -> None:
