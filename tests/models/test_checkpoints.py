@@ -169,6 +169,9 @@ def test_a_wrong_config_is_refused(
 
 
 def test_tensors_without_a_config_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "model.pth")
+    with pytest.raises(InputError, match="trivox weights import"):
+        load_model(tmp_path / "model.pth")
     path = tmp_path / "model.safetensors"
     save_file({"a": torch.zeros(3)}, path)
     with pytest.raises(InputError, match="does not say of which model"):

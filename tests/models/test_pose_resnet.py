@@ -11,7 +11,7 @@ from golden.weights_rule import fill
 from torch import Tensor, nn
 
 from trivox.errors import InputError
-from trivox.models.pose_resnet import PoseResNet
+from trivox.models.pose_resnet import PoseResNet, _check_words
 
 
 def filled(network: PoseResNet) -> PoseResNet:
@@ -110,6 +110,19 @@ def test_confidences_need_pictures_of_128_pixels(head: str, hw: tuple[int, int])
         network = PoseResNet(18, 4, **heads)
     with pytest.raises(InputError, match="at least 128x128"):
         network(torch.empty(2, 3, *hw, device="meta"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((20, "simple", "rgb"), "depth 20"),
+        ((50, "caffee", "rgb"), "style 'caffee'.*simple, caffe"),
+        ((50, "caffe", "BGR"), "colours"),
+    ],
+)
+def test_a_wrong_word_lists_the_right_ones(words: tuple[object, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        _check_words(*words)
 
 
 def test_channels_stay_innermost() -> None:

@@ -19,7 +19,7 @@ from trivox.losses import mae, volumetric_cross_entropy
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import PROFILES
 from trivox.models.v2v import V2V
-from trivox.models.volumetric import Volumetric
+from trivox.models.volumetric import Volumetric, _check_parts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -216,8 +216,14 @@ def test_what_does_not_fit_is_refused() -> None:
         Volumetric(Tiny(16), v2v, MPII_16, CUBE)
     with pytest.raises(InputError, match="8x8x6 voxels cannot be halved 2 times"):
         Volumetric(Tiny(17), v2v, COCO_17, replace(CUBE, size=(8, 8, 6)))
+    with pytest.raises(InputError, match="takes 16 channels, the volumes have 32"):
+        Volumetric(Tiny(17), V2V(16, 17, width=4, depth=2), COCO_17, CUBE)
+    with pytest.raises(InputError, match="'mean' was given; give one of sum, max"):
+        _check_parts(CUBE, v2v, "mean")
     model = small()
     for arguments, said in (
+        ({"angle_rad": torch.zeros(3)}, r"angle_rad has shape \(3,\), expected \(2,\)"),
+        ({"angle_rad": torch.tensor([0.0, math.nan])}, "one angle per sample"),
         ({"centre_mm": CENTRE_MM[0]}, r"centre_mm has shape \(3,\), expected \(2, 3\)"),
         ({"centre_mm": CENTRE_MM * math.nan}, "finite numbers"),
         ({"view_mask": torch.zeros(2, 3, dtype=torch.bool)}, "no view of sample 0"),
@@ -226,5 +232,5 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(InputError, match=said):
             model(images, cameras, **arguments)
     heatmaps = torch.zeros(2, 3, 17, 48, 64)
-    with pytest.raises(InputError, match="without confidences"):
+    with pytest.raises(InputError, match="no head for feature confidences, which the aggregation 'conf' needs"):
         small("conf", Stored(heatmaps))(images, cameras, centre_mm=CENTRE_MM)

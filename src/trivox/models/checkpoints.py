@@ -58,6 +58,11 @@ def load_model(path_or_name: Path | str) -> Model:
             f"there is no model file {path}, and no model of that name; give a file of save_model or of "
             f"`trivox weights import`, or one of {', '.join(NAMED)}"
         )
+    if path.suffix in (".pth", ".pt", ".ckpt"):
+        raise InputError(
+            f"{path} is a checkpoint of torch, not a model file; make one of it with "
+            f"`trivox weights import {path} --out {path.stem}.safetensors`"
+        )
     stored = read_safetensors(path)
     if _CONFIG not in stored.texts:
         raise InputError(

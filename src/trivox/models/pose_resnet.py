@@ -8,12 +8,13 @@ the published checkpoints, so that these load strictly.
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trivox.errors import InputError
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput, ConfidenceHead
 
 Depth = Literal[18, 34, 50, 101, 152]
@@ -111,6 +112,7 @@ class PoseResNet(nn.Module):
         colours: Colours = "rgb",
     ) -> None:
         super().__init__()
+        _check_words(depth, style, colours)
         self.joints, self.colours = joints, colours
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
@@ -153,6 +155,14 @@ class PoseResNet(nn.Module):
         nn.init.normal_(self.final_layer.weight, std=0.001)
         assert self.final_layer.bias is not None
         nn.init.zeros_(self.final_layer.bias)
+
+
+def _check_words(depth: object, style: object, colours: object) -> None:
+    """A style that is misspelt would else be another one, silently."""
+    for what, given, allowed in (("depth", depth, Depth), ("style", style, Style), ("colours", colours, Colours)):
+        if given not in get_args(allowed):
+            words = ", ".join(map(str, get_args(allowed)))
+            raise InputError(f"a PoseResNet of {what} {given!r} was asked for; give one of {words}")
 
 
 def _has_bottlenecks(depth: int, style: Style) -> bool:

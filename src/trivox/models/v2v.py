@@ -109,7 +109,7 @@ class V2V(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, width: int = 32, depth: int = 5) -> None:
         super().__init__()
-        self.depth = depth
+        self.channels_in, self.depth = channels_in, depth
         self.front_layers = nn.Sequential(
             ConvBlock(channels_in, width // 2, 7),
             ResBlock(width // 2, width),

@@ -6,6 +6,8 @@ volume per joint; the joint is the mean voxel. It needs to know where the person
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class Volumetric(nn.Module):
         super().__init__()
         check_joints(backbone.joints, skeleton, "the backbone")
         check_joints(v2v.output_layer.out_channels, skeleton, "the volume network")
-        _check_size(cube, v2v.depth)
+        _check_parts(cube, v2v, aggregation)
         # The names of the published checkpoints.
         self.backbone: AnyBackbone = backbone
         self.process_features = nn.Sequential(nn.Conv2d(backbone.feature_channels, VOLUME_CHANNELS, 1))
@@ -77,6 +79,8 @@ class Volumetric(nn.Module):
         where the shapes do not fit, a sample has no view, or there is no centre.
         """
         mask = checked_mask(images, cameras, view_mask)
+        if angle_rad is not None:
+            _check_angle(angle_rad, len(mask))
         if centre_mm is not None:
             _check_centre(centre_mm, len(mask))
         elif int(mask.sum(1).min()) < 2:
@@ -117,6 +121,11 @@ class Volumetric(nn.Module):
         view_mask: Bool[Tensor, "B V"],
     ) -> Float[Tensor, "B C X Y Z"]:
         """The features of all views, in the cubes."""
+        if self.aggregation.startswith("conf") and views.feature_confidences is None:
+            raise InputError(
+                f"the backbone has no head for feature confidences, which the aggregation {self.aggregation!r} needs; "
+                "build it with feature_confidences=True, or choose sum, max or softmax"
+            )
         maps = self.process_features(views.features.flatten(0, 1)).to(views.features.dtype)
         factors = self.profile.map_factors(cameras.K, image_hw, size_of(maps), self.backbone.stride)
         return unproject(
@@ -170,7 +179,15 @@ class Volumetric(nn.Module):
         return weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
 
-def _check_size(cube: Cube, depth: int) -> None:
+def _check_parts(cube: Cube, v2v: V2V, aggregation: str) -> None:
+    if aggregation not in get_args(Aggregation):
+        raise InputError(f"the aggregation {aggregation!r} was given; give one of {', '.join(get_args(Aggregation))}")
+    if v2v.channels_in != VOLUME_CHANNELS:
+        raise InputError(
+            f"the volume network takes {v2v.channels_in} channels, the volumes have {VOLUME_CHANNELS}; "
+            f"build it as V2V({VOLUME_CHANNELS}, joints)"
+        )
+    depth = v2v.depth
     if any(side % 2**depth for side in cube.xyz):
         raise InputError(
             f"a cube of {'x'.join(map(str, cube.xyz))} voxels cannot be halved {depth} times, as the volume network "
@@ -183,6 +200,14 @@ def _check_centre(centre_mm: Tensor, batch: int) -> None:
         raise InputError(
             f"centre_mm has shape {tuple(centre_mm.shape)}, expected {(batch, 3)}, finite numbers: one place in the "
             "world per sample; give it so, or leave it out"
+        )
+
+
+def _check_angle(angle_rad: Tensor, batch: int) -> None:
+    if angle_rad.shape != (batch,) or not bool(angle_rad.isfinite().all()):
+        raise InputError(
+            f"angle_rad has shape {tuple(angle_rad.shape)}, expected {(batch,)}, finite numbers: one angle per sample; "
+            "give it so, or leave it out"
         )
 
 

@@ -47,8 +47,8 @@ class Cube:
     def __post_init__(self) -> None:
         if not 0 < self.side_mm < float("inf"):
             raise InputError(f"a cube of side {self.side_mm} mm was given; give a positive number of millimetres")
-        if min(self.xyz) < 2:
-            raise InputError(f"a cube of {self.size} voxels was given; give at least 2 along every axis")
+        if len(self.xyz) != 3 or min(self.xyz) < 2:
+            raise InputError(f"a cube of {self.size} voxels was given; give at least 2 along each of three axes")
         if self.up not in get_args(Axis):
             raise InputError(f"the up axis {self.up!r} was given; give one of {', '.join(get_args(Axis))}")
 
