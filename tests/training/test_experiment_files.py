@@ -60,7 +60,7 @@ def test_the_papers_rates() -> None:
         ("  lr: 1e-4", "  batchsize: 4", r"line 10: there is no optimizer.batchsize; did you mean batch_size\?"),
         ("seed: 1", "sed: 1", r"line 1: there is no sed; did you mean seed\?"),
         ("{size: 32}", "{sise: 32}", r"line 5: there is no model.cube.sise; did you mean (size|side_mm)\?"),
-        ("{kind: movenet}", "{kind: movenet, nmae: x}", r"line 4: there is no model.backbone.nmae; did you mean name\?"),
+        ("{kind: movenet}", "{kind: movenet, nmae: x}", r"line 4: there is no model.backbone.nmae; did you mean name"),
         ("lr: 1e-4", "lr: fast", r"line 10: optimizer.lr is 'fast', but input should be a valid number"),
         ("lr: 1e-4", "lr: -1", r"line 10: optimizer.lr is '-1', but input should be greater than or equal to 0"),
         ("method: volumetric", "method: voluptuous", r"line 2: model.method says which kind it is, .*'volumetric'"),
