@@ -225,7 +225,7 @@ def test_batches(case: Case, tolerances: Tolerances) -> None:
 def result_cases() -> dict[str, Case]:
     """Expected centres with every file that may give them: those with "shuffled" in their name, or the others."""
     path = GOLDEN / "results" / "pred_results_expected.npz"
-    cases = read_cases(path, "pred_keypoints_3d", "table_row") if path.is_file() else {}
+    cases = read_cases(path) if path.is_file() else {}
     files = sorted((GOLDEN / "results").glob("results*.pkl"))
     return {
         f"{name} {file.stem}": case | {"path": file, "every": int(name.rpartition("_")[2])}
