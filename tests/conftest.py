@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 # Every annotation in trivox is checked while the tests run, and only then.
 install_import_hook("trivox", "checker.checked")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests run side by side, one on each core; threads that wait for each other would make all of them slow.
+    torch.set_num_threads(1)
 
 # A slow machine is not a failing test.
 settings.register_profile("trivox", deadline=None, max_examples=50)

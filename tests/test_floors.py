@@ -42,7 +42,7 @@ FLOORS: list[set[str]] = [
         "progress",
         "recording",
     }
-    | {"summary", "train", "triangulate_files"},
+    | {"summary", "synth", "train", "triangulate_files"},
     {"view"},
     {"cli"},
     {"__init__", "__main__"},
