@@ -168,6 +168,7 @@ def test_an_absent_path_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_in_one_view_is_raised_when_its_picture_is_due(tmp_path: Path) -> None:
     paths = [folder(tmp_path / f"cam{i}", range(6)) for i in (1, 2)]
+    before = threading.active_count()
     views = Views.open(rig_of(2), paths)
     (paths[1] / "00004.png").write_bytes(b"\x89PNG damaged")
     seen = []
@@ -175,7 +176,7 @@ def test_an_error_in_one_view_is_raised_when_its_picture_is_due(tmp_path: Path) 
         for instant in views.frames():
             seen.append(instant.frame)
     assert seen == [0, 1, 2, 3]
-    assert threading.active_count() == 1
+    assert threading.active_count() <= before  # threads of other tests may end meanwhile
 
 
 @pytest.mark.parametrize("way", ["close", "leave", "forget", "raise", "finish"])
@@ -198,7 +199,7 @@ def test_threads_end_however_reading_ends(tmp_path: Path, way: str) -> None:
                 raise KeyboardInterrupt
     else:
         assert len(list(frames)) == 29
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_an_interrupt_ends_the_program(tmp_path: Path) -> None:
