@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled, inlined
+from trivox.geometry.triangulation.compiled import compiled, inlined
 from trivox.synthetic.lights import seen_share
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled, inlined
+from trivox.geometry.triangulation.compiled import compiled, inlined
 
 # Vogel's spiral: taps spread evenly over a disc of radius 1.
 _TURN = 2.399963

@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from trivox.synthetic.compiled import compiled
+from trivox.geometry.triangulation.compiled import compiled
 
 _NOISE_SIZE = 1 << 20
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled
+from trivox.geometry.triangulation.compiled import compiled
 
 # Four samples on a rotated grid: every row and column of a quarter pixel is hit once.
 SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from trivox.geometry.triangulation.compiled import compiled
 from trivox.synthetic.bodies import Body
-from trivox.synthetic.compiled import compiled
 
 
 def bone_heads_mm(body: Body, turns: np.ndarray, root_mm: np.ndarray) -> np.ndarray:

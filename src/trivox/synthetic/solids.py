@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trivox.synthetic.compiled import compiled, inlined
+from trivox.geometry.triangulation.compiled import compiled, inlined
 from trivox.synthetic.lights import arriving, seen_share, through_opening
 
 BOX, CYLINDER, ELLIPSOID, INSIDE = 0, 1, 2, 3

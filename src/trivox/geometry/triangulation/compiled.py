@@ -39,8 +39,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forget_outdated(cache: Path, name: str) -> None:
-    """numba notices changes in the function's own file only; here any file of geometry/ counts."""
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.parent.rglob("*.py"))
+    """numba notices changes in the function's own file only; here any file of geometry/ counts, and any beside it."""
+    geometry, beside = Path(__file__).parent.parent, cache.parent
+    sources = (*geometry.rglob("*.py"), *beside.glob("*.py"))
+    newest = max(source.stat().st_mtime for source in sources)
     for index in cache.glob(f"*.{name}-*.nbi"):
         with contextlib.suppress(OSError):
             if index.stat().st_mtime < newest:
