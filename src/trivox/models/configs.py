@@ -20,11 +20,11 @@ from trivox.geometry.volumes import Aggregation, Cube
 from trivox.geometry.volumes.cube import Axis
 from trivox.models.algebraic import Algebraic
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
-from trivox.models.movenet import WIDTHS
+from trivox.models.movenet import WIDTHS as MOVENET_WIDTHS
 from trivox.models.pose_resnet import BLOCKS, BasicBlock, Bottleneck, Depth, PoseResNet, Style
 from trivox.models.profile import PROFILES
 from trivox.models.ransac import Ransac
-from trivox.models.v2v import V2V
+from trivox.models.v2v import DEPTHS, V2V, WIDTHS
 from trivox.models.volumetric import Volumetric
 
 Model = Ransac | Algebraic | Volumetric
@@ -66,8 +66,8 @@ BackboneConfig = Annotated[PoseResNetConfig | MoveNetConfig, Field(discriminator
 class V2VConfig(_Strict):
     """See `V2V`."""
 
-    width: Annotated[int, Field(ge=2, le=1024)] = 32
-    depth: Annotated[int, Field(ge=1, le=8)] = 5
+    width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[-1])] = 32
+    depth: Annotated[int, Field(ge=DEPTHS[0], le=DEPTHS[-1])] = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
 def _backbone_config(backbone: object) -> PoseResNetConfig | MoveNetConfig:
     if isinstance(backbone, MoveNetBackbone):
         stem = backbone.trunk.backbone.stem.weight.shape[0]
-        name = next(name for name, widths in WIDTHS.items() if widths[0] == stem)
+        name = next(name for name, widths in MOVENET_WIDTHS.items() if widths[0] == stem)
         return _with_heads(MoveNetConfig, backbone, name=name)
     if isinstance(backbone, PoseResNet):
         stages = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from trivox.errors import InputError
 
+WIDTHS, DEPTHS = range(2, 1025), range(9)
+
 
 class ConvBlock(nn.Module):
     """Convolution, batch norm, ReLU."""
@@ -103,12 +105,17 @@ class EncoderDecoder(nn.Module):
 class V2V(nn.Module):
     """Volumes of features to volumes of logits, one per joint; starts with Xavier's initialisation.
 
-    `width`: channels at full resolution (the first convolution has half of them). `depth`: how often the
-    sides are halved. The published network has 32 and 5.
+    `width`: channels at full resolution (the first convolution has half of them), 2 to 1024. `depth`: how often the
+    sides are halved, 0 to 8. The published network has 32 and 5. Raises `InputError` for others.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, width: int = 32, depth: int = 5) -> None:
         super().__init__()
+        if width not in WIDTHS or depth not in DEPTHS:
+            raise InputError(
+                f"a volume network of width {width} and depth {depth} was given; give a width of {WIDTHS[0]} to "
+                f"{WIDTHS[-1]} and a depth of {DEPTHS[0]} to {DEPTHS[-1]}"
+            )
         self.channels_in, self.depth = channels_in, depth
         self.front_layers = nn.Sequential(
             ConvBlock(channels_in, width // 2, 7),
