@@ -118,7 +118,7 @@ def dataset_for(model: Model, labels: Labels, views: Views, running: Running) ->
         scale_bbox=views.scale_bbox,
         undistort_images=views.undistort_images,
         image_hw=model.image_hw,
-        pixels="opencv" if model.profile.name == "reference" else "area",
+        pixels=model.profile.resampling,
         unreadable=views.unreadable,
     )
     centres_mm = None

@@ -23,7 +23,7 @@ from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
 from trivox.models.pose_resnet import BLOCKS, BasicBlock, Bottleneck, Depth, PoseResNet, Style
 from trivox.models.profile import PROFILES
 from trivox.models.ransac import Ransac
-from trivox.models.v2v import V2V
+from trivox.models.v2v import DEPTHS, V2V, WIDTHS, Front
 from trivox.models.volumetric import Inputs, Volumetric
 
 Model = Ransac | Algebraic | Volumetric
@@ -66,8 +66,9 @@ BackboneConfig = Annotated[PoseResNetConfig | MoveNetConfig, Field(discriminator
 class V2VConfig(_Strict):
     """See `V2V`."""
 
-    width: Annotated[int, Field(ge=2, le=1024)] = 32
-    depth: Annotated[int, Field(ge=1, le=8)] = 5
+    width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[-1])] = 32
+    depth: Annotated[int, Field(ge=DEPTHS[0], le=DEPTHS[-1])] = 5
+    front: Front = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ def built(config: RansacConfig | AlgebraicConfig | VolumetricConfig) -> Model:
     cube = config.cube
     return Volumetric(
         backbone,
-        V2V(VOLUME_CHANNELS, len(skeleton), width=config.v2v.width, depth=config.v2v.depth),
+        V2V(VOLUME_CHANNELS, len(skeleton), width=config.v2v.width, depth=config.v2v.depth, front=config.v2v.front),
         skeleton,
         Cube(cube.side_mm, cube.size, cube.up, cube.exchanged),
         config.aggregation,
@@ -205,12 +206,12 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
             heatmap_multiplier=model.heatmap_multiplier,
             **common,
         )
-    cube = model.cube
+    cube, net = model.cube, model.volume_net
     return VolumetricConfig(
         aggregation=model.aggregation,
         inputs=model.inputs,
         cube=CubeConfig(side_mm=cube.side_mm, size=cube.xyz, up=cube.up, exchanged=cube.exchanged),
-        v2v=V2VConfig(width=model.volume_net.output_layer.in_channels, depth=model.volume_net.depth),
+        v2v=V2VConfig(width=net.output_layer.in_channels, depth=net.depth, front=net.front),
         volume_softmax=model.volume_softmax,
         volume_multiplier=model.volume_multiplier,
         **common,

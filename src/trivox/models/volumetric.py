@@ -21,7 +21,7 @@ from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.ransac import peak_points, triangulate_peaks
 from trivox.models.v2v import V2V
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
+from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
 
 Inputs = Literal["features", "heatmaps", "both"]
 
@@ -54,6 +54,7 @@ class Volumetric(nn.Module):
         heatmap_skeleton = getattr(backbone, "skeleton", skeleton)
         check_joints(backbone.joints, heatmap_skeleton, "the backbone")
         check_joints(v2v.output_layer.out_channels, skeleton, "the volume network")
+        check_multiplier(volume_multiplier, "volume_multiplier")
         _check_parts(cube, v2v, aggregation)
         _check_inputs(inputs, backbone)
         # The names of the published checkpoints.

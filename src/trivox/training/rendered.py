@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trivox.data.area import cut_by_area
 from trivox.data.boxes import scaled, squared
+from trivox.data.crops import cut_for_model
 from trivox.data.samples import Sample, collate, views_selected
 from trivox.geometry.skeletons import Skeleton, root_points
 from trivox.models.configs import Model
@@ -87,8 +87,9 @@ class RenderedScenes(Dataset[list[Sample]]):
         present = shot.inside[0] & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(-1))
         images = torch.zeros(len(boxes), 3, *self.image_hw)
         for view in np.flatnonzero(present.numpy()):
-            left, top, right, bottom = map(float, boxes[view])
-            cut_by_area(shot.pictures[view], (left, top, right, bottom), images[view].numpy(), None)
+            left, top, right, bottom = boxes[view].tolist()
+            box = (left, top, right, bottom)
+            cut_for_model(shot.pictures[view], box, images[view].numpy(), self.profile.resampling)
         cameras = self.profile.recorded(shot.cameras).cropped(torch.from_numpy(boxes).double())
         points_mm = shot.points_mm[0].float()
         valid = torch.isfinite(points_mm).all(-1)
