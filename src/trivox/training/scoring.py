@@ -34,7 +34,7 @@ class HeldOut:
         if isinstance(data, LabelData):
             self.dataset = dataset = dataset_of_data(data, model)
             self.truth = truth_of_labels(dataset.labels)
-            name = options.protocol or _default(dataset.labels.name, default_protocol(target_of_labels(dataset.labels)))
+            name = options.protocol or default_protocol(target_of_labels(dataset.labels), by_rows=True)
         else:
             self.dataset = kept = KeptSamples(data, model)
             self.truth = _truth_of(kept)
@@ -77,12 +77,6 @@ def record_of(evaluation: Evaluation) -> dict[str, Any]:
         "joints_missing": evaluation.joints_missing,
         **{name: getattr(average, name) for name in names},
     }
-
-
-def _default(dataset: str, protocol: str) -> str:
-    if protocol == "people":  # rows are single people even where these share frames
-        return {"panoptic": "panoptic-relative"}.get(dataset, "absolute")
-    return protocol
 
 
 def _truth_of(kept: KeptSamples) -> Truth:

@@ -81,6 +81,22 @@ def test_mvor_projects_onto_its_own_2d_labels(data: Path) -> None:
         assert len(errors) > 1000 and np.median(errors) == pytest.approx(median, abs=1)
 
 
+def test_one_actor_or_one_frame_is_told_apart(tmp_path: Path) -> None:
+    joints = [np.full((14, 3), float(n)) for n in range(6)]
+    for name, actors in {
+        "one actor": [joints],
+        "one frame": [[each] for each in joints],
+        "both": [joints[:1]],
+        "two of three": [joints[:3], joints[3:]],
+    }.items():
+        path = tmp_path / f"{name}.mat"
+        savemat(path, {"actor3D": cells(actors)})
+        poses = trivox.load_poses(path)
+        assert poses.points_mm.shape[:2] == (len(actors[0]), len(actors)), name
+        expected = np.array(actors).swapaxes(0, 1) * 1000
+        np.testing.assert_array_equal(poses.points_mm.numpy(), expected)
+
+
 def cells(actors: list[list[Any]]) -> np.ndarray:
     """Actors of frames as MATLAB has them."""
     outer = np.empty((1, len(actors)), object)

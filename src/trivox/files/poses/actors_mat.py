@@ -33,7 +33,7 @@ _MM_PER_M = 1000.0
 
 def load_actors_mat(path: Path) -> Poses:
     """People of all actors, in millimetres. Raises `InputError` for another file, or where SciPy is missing."""
-    actors = [_cells(actor) for actor in _cells(_actor3d(path))]
+    actors = _actors(_actor3d(path))
     counts = {len(frames) for frames in actors}
     if len(counts) != 1 or counts == {0}:
         raise InputError(f"{path}: actor3D should hold actors with the same number of frames; give the whole file")
@@ -68,10 +68,25 @@ def _actor3d(path: Path) -> Any:
         raise InputError(f"{path} is not a MATLAB file with actor3D, as of Shelf and Campus; give another") from error
 
 
-def _cells(value: Any) -> list[Any]:
-    """The cells of a cell array, whatever single cells it is wrapped in."""
+def _actors(value: Any) -> list[list[Any]]:
+    """Frames of every actor. Actors stand in a row, the frames of one in a column, which tells one from the other
+    where a single actor or a single frame is one of the wrapping cells."""
+    value = _unwrapped(value)
+    cells = _cells(value)
+    if all(len(_cells(cell)) == 1 for cell in cells) and isinstance(value, np.ndarray) and value.shape[0] > 1:
+        return [cells]
+    return [_cells(cell) for cell in cells]
+
+
+def _unwrapped(value: Any) -> Any:
     while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
         value = value.item()
+    return value
+
+
+def _cells(value: Any) -> list[Any]:
+    """The cells of a cell array, whatever single cells it is wrapped in."""
+    value = _unwrapped(value)
     return list(value.flat) if isinstance(value, np.ndarray) and value.dtype == object else [value]
 
 
