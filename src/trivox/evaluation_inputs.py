@@ -92,9 +92,8 @@ def labels_of(path: Path, pictures: Path | None = None) -> Labels:
     if path.suffix != ".npy":
         return load_labels(path)
     root = pictures or path.parent
-    cameras = LabelContent(path).names("camera_names")
-    is_panoptic = all("_" in name for name in cameras)  # 00_07; Human3.6M has serial numbers
-    return (read_panoptic_npy if is_panoptic else read_human36m_npy)(path, root)
+    is_human36m = LabelContent(path).has_column("subject_idx")  # Panoptic's rows are of people, not of subjects
+    return (read_human36m_npy if is_human36m else read_panoptic_npy)(path, root)
 
 
 @dataclass(frozen=True)
