@@ -5,6 +5,7 @@ All have 32 joints, of which seventeen are the skeleton of the field; the others
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import h5py
@@ -19,7 +20,7 @@ _RAW_JOINTS = 32
 _LARGEST_FILE = 2**30
 # What damaged files make of the readers.
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, EOFError, OverflowError, AttributeError)
-_BROKEN += (UnicodeDecodeError, MemoryError, ArithmeticError)
+_BROKEN += (UnicodeDecodeError, MemoryError, ArithmeticError, zlib.error)
 
 
 def read_positions(path: Path) -> Float32[np.ndarray, "F 17 3"]:

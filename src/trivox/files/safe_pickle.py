@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import tokenize
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -37,6 +38,7 @@ _EXPECTED = "NumPy arrays and plain containers, so write the data again as these
 
 # What a broken or false pickle makes of the disassembler, of Python's containers and of NumPy.
 _BROKEN = (ValueError, TypeError, LookupError, OverflowError, MemoryError, RecursionError, SyntaxError)
+_BROKEN += (tokenize.TokenError,)  # NumPy takes heads of Python 2 to pieces
 
 _MARK = object()
 

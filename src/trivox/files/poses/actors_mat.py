@@ -8,7 +8,6 @@ are of 25 frames/s.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from trivox.errors import InputError
+from trivox.files.mat5 import variable_of_mat
 from trivox.files.npz import BROKEN
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
@@ -32,7 +32,7 @@ _MM_PER_M = 1000.0
 
 
 def load_actors_mat(path: Path) -> Poses:
-    """People of all actors, in millimetres. Raises `InputError` for another file, or where SciPy is missing."""
+    """People of all actors, in millimetres. Raises `InputError` for another file."""
     actors = _actors(_actor3d(path))
     counts = {len(frames) for frames in actors}
     if len(counts) != 1 or counts == {0}:
@@ -51,20 +51,13 @@ def load_actors_mat(path: Path) -> Poses:
 
 
 def _actor3d(path: Path) -> Any:
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise InputError(f"reading {path} needs SciPy; install it with pip install 'trivox[mat]'") from error
     if path.is_file() and path.stat().st_size > _LARGEST_FILE:
         raise InputError(f"{path} is larger than any actorsGT.mat; give another file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return loadmat(path, variable_names=["actor3D"])["actor3D"]
+        return variable_of_mat(path.read_bytes(), "actor3D")
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}; check the path") from error
-    except (*BROKEN, MatReadError) as error:
+    except BROKEN as error:
         raise InputError(f"{path} is not a MATLAB file with actor3D, as of Shelf and Campus; give another") from error
 
 
