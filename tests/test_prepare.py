@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,10 +183,19 @@ def test_a_camera_without_its_video_is_a_missing_view(tmp_path: Path) -> None:
 DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a CDF of garbage": ("Eating 2.cdf", lambda path: path.write_bytes(b"\xcd\xf3\x00\x01" + b"?" * 500)),
     "an empty CDF": ("Eating 2.cdf", lambda path: path.write_bytes(b"")),
+    "a CDF of billions of dimensions": ("Eating 2.cdf", lambda path: _counting_to_billions(path)),
     "an h5 of garbage": ("Eating.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"?" * 500)),
     "masks of garbage": (f"Eating.{CAMERAS[1]}.mat", lambda path: path.write_bytes(b"MATLAB")),
     "a video of garbage": (f"Eating.{CAMERAS[1]}.mp4", lambda path: path.write_bytes(b"video")),
 }
+
+
+def _counting_to_billions(path: Path) -> None:
+    """The reader would count to there, for minutes."""
+    content = bytearray(path.read_bytes())
+    (gdr,) = struct.unpack_from(">q", content, 20)
+    struct.pack_into(">i", content, gdr + 56, 2**31 - 1)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -19,6 +19,8 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import DistortionModel
 
 _LARGEST = 2**31
+# Units are still to be changed in float32.
+_LARGEST_FLOAT = 1e30
 _CAMERA = {"R": (3, 3), "t": (3, 1), "K": (3, 3), "dist": (5,)}
 
 
@@ -66,8 +68,8 @@ class LabelContent:
         column = self.content["table"][name]
         if column.dtype.kind not in kinds or column.shape[1:] != shape:
             raise self.error(f"has {column.dtype} of shape {column.shape} in {name!r}, not (rows, {shape}) of numbers")
-        if column.dtype.kind == "f" and not np.isfinite(column).all():
-            raise self.error(f"has numbers in {name!r} that are not finite")
+        if column.dtype.kind == "f" and not (np.abs(column) < _LARGEST_FLOAT).all():
+            raise self.error(f"has numbers in {name!r} that are not finite, or beyond all measure")
         return column
 
     def whole(self, name: str, kinds: str, *shape: int) -> np.ndarray:

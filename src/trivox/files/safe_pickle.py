@@ -73,7 +73,7 @@ def load_npy(path: Path) -> Any:
     try:
         array = _array_of_npy(io.BytesIO(data), len(data))
     except _BROKEN as error:
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0]  # NumPy goes on with advice
         raise InputError(f"{path} is not read: {reason}; expected a .npy file of {_EXPECTED}") from error
     return array.item() if array.dtype == np.dtype(object) and array.ndim == 0 else array
 
