@@ -53,18 +53,20 @@ def _cdf_positions(path: Path) -> np.ndarray:
 
 
 def _check_counts(path: Path) -> None:
-    """Raise `ValueError` where a damaged version 3 file counts thousands of variables or dimensions, which the reader
-    would go through one by one. Offsets: CDF Internal Format Description, the records GDR and zVDR."""
+    """Raise `ValueError` where a damaged version 3 file counts thousands of variables, dimensions or blocks, which the
+    reader would go through one by one. Offsets: CDF Internal Format Description, the records GDR, zVDR and VXR."""
     content = path.read_bytes()
     if content[:4] != b"\xcd\xf3\x00\x01":
         return
     (gdr,) = struct.unpack_from(">q", content, 20)
     counts = struct.unpack_from(">2i4x2i", content, gdr + 44)  # variables, attributes, dimensions, z variables
-    dimensions, variable = [], struct.unpack_from(">q", content, gdr + 20)[0]
-    while variable > 0 and len(dimensions) < _MOST:
-        dimensions += struct.unpack_from(">i", content, variable + 340)
+    of_variables, variable = [], struct.unpack_from(">q", content, gdr + 20)[0]
+    while variable > 0 and len(of_variables) < _MOST:
+        of_variables += struct.unpack_from(">i", content, variable + 340)
+        (blocks,) = struct.unpack_from(">q", content, variable + 28)
+        of_variables += struct.unpack_from(">i", content, blocks + 24) if blocks > 0 else ()
         (variable,) = struct.unpack_from(">q", content, variable + 12)
-    if gdr < 0 or not all(0 <= count < _MOST for count in (*counts, *dimensions)):
+    if gdr < 0 or not all(0 <= count < _MOST for count in (*counts, *of_variables)):
         raise ValueError("counts that cannot be")
 
 
