@@ -215,6 +215,20 @@ def test_several_people_of_a_dataset(tmp_path: Path) -> None:
     assert parts.choices["pcp"] > 0.9 and len(parts.tables["parts"]) == 10  # eight limbs, the head, their average
 
 
+def test_rows_tell_people_apart_where_frames_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = random_points(8)[:, 0].astype(np.float32)
+    labels = labels_of(points, [Recording("meeting", part="test")], [0] * 8, [0, 0, 0, 0, 1, 1, 1, 1])
+    save_labels(replace(labels, name="panoptic"), tmp_path / "labels.json")
+    save_reference_results(points + np.array([0.0, 24, 32]), tmp_path / "results.pkl")
+    for table in ("labels.json", "labels.npz"):
+        with pytest.raises(SystemExit) as exit_code:
+            main(["evaluate", str(tmp_path / "results.pkl"), "--labels", str(tmp_path / table)])
+        printed = capsys.readouterr()
+        assert exit_code.value.code == 0 and "panoptic-relative: MPJPE 0.00 mm (relative) over 8 poses" in printed.out
+    report = evaluate(tmp_path / "results.pkl", labels=tmp_path / "labels.json", protocol="absolute")
+    assert report.choices["score_mm"] == pytest.approx(40, abs=1e-3)
+
+
 def test_centimetres_are_said(labels_file: Path, tmp_path: Path) -> None:
     points = random_points(len(OF_ROWS))[TEST_ROWS, 0] + SHIFT_MM
     save_reference_results(points / 10, tmp_path / "results.pkl")
@@ -282,6 +296,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(
         ([results, "--labels", labels, "--protocol", "people"], "one recording at a time"),
         ([truth, "--truth", truth, "--protocol", "people", "--metric-json", "m.json"], "holds errors of known people"),
         ([results, "--labels", labels, "--compare", truth], "not a text file"),
+        ([results, "--labels", labels, "--pictures", "x"], "--pictures is for --weights, which runs a model"),
+        ([results, "--labels", labels, "--results-pkl", "x"], "--results-pkl is for --weights"),
+        ([results, "--truth", truth, "--every", "2"], "--every chooses rows of --labels"),
     ):
         with pytest.raises(SystemExit) as exit_code:
             main(["evaluate", *words])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scene_trees import write_scene
 
 import trivox
 from trivox.cli import main
@@ -15,15 +17,19 @@ from trivox.data.dataset import PoseDataset
 from trivox.data.labels import Labels
 from trivox.data.open_labels import load_labels, save_labels
 from trivox.data.pictures import Pictures, Recording
+from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluate_model import Running, Views, dataset_for, evaluate_model, predict_rows
 from trivox.files.calibrations import load_rig
 from trivox.files.reference_results import load_reference_results, save_reference_results
 from trivox.geometry.skeletons import root_points
+from trivox.geometry.triangulated import Triangulated
 from trivox.models.checkpoints import load_model, save_model
-from trivox.models.configs import CubeConfig, MoveNetConfig, V2VConfig, VolumetricConfig, built
+from trivox.models.configs import CubeConfig, Model, MoveNetConfig, V2VConfig, VolumetricConfig, built
 
+# The package's name of the module is that of its function.
+MODULE = import_module("trivox.evaluate_model")
 SCENE = Path(trivox.__file__).parent / "demo_scene"
 FRAMES = [0, 9, 18, 27, 36, 45]
 HERE = Running(batch_size=4, workers=0, device="cpu")
@@ -149,6 +155,69 @@ def test_cubes_stand_where_they_are_told(labels_file: Path, results: Path, volum
     assert away < (150 if where == "own" else 50.1) and bool(found.found.all())
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"protocol": "people"}, "give a file of poses"), ({"compare": "absent.json"}, "cannot read absent.json")],
+)
+def test_what_cannot_be_scored_is_refused_before_the_model_runs(
+    labels_file: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], said: str
+) -> None:
+    monkeypatch.setattr(MODULE, "_run", lambda *_: pytest.fail("the model runs"))
+    with pytest.raises(InputError, match=said):
+        evaluate_model("ransac-lightning", labels=labels_file, running=HERE, **options)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in its second batch: the first is not computed again, and the results are those of a run in one go."""
+    batches: list[list[int]] = []
+    run, results = MODULE._run, tmp_path / "results.pkl"
+
+    def counted(model: Model, sample: Sample, has_centres: bool) -> Triangulated:
+        batches.append(sample.row.tolist())
+        if stops and len(batches) == 2:
+            raise KeyboardInterrupt
+        return run(model, sample, has_centres)
+
+    monkeypatch.setattr(MODULE, "_run", counted)
+    stops = True
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_model("ransac-lightning", labels=labels_file, running=HERE, results_pkl=results)
+    kept = tmp_path / "results.pkl.unfinished.npz"
+    assert kept.is_file() and not results.exists()
+    stops = False
+    with pytest.raises(InputError, match="holds what another evaluation has done"):
+        evaluate_model("ransac-thunder", labels=labels_file, running=HERE, results_pkl=results)
+    views = Views(scale_bbox=1.1)
+    with pytest.raises(InputError, match="holds what another evaluation has done"):
+        evaluate_model("ransac-lightning", labels=labels_file, running=HERE, views=views, results_pkl=results)
+    batches.clear()
+    evaluate_model("ransac-lightning", labels=labels_file, running=HERE, results_pkl=results)
+    assert batches == [[4, 5]] and not kept.exists()
+    whole = tmp_path / "whole.pkl"
+    evaluate_model("ransac-lightning", labels=labels_file, running=HERE, results_pkl=whole)
+    assert np.array_equal(load_reference_results(results).points_mm, load_reference_results(whole).points_mm)
+    results.unlink()
+    kept.write_bytes(b"?")
+    with pytest.raises(InputError, match="holds what another evaluation has done"):
+        evaluate_model("ransac-lightning", labels=labels_file, running=HERE, results_pkl=results)
+
+
+def test_a_picture_that_a_worker_cannot_read_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_scene(tmp_path / "scenes" / "one")
+    path = scene / "images" / "cam2" / "cam2_000004.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    words = ["--weights", "ransac-lightning", "--labels", str(tmp_path / "scenes"), "--workers", "1"]
+    with pytest.raises(SystemExit) as exit_code:
+        main(["evaluate", *words, "--missing", "skip"])
+    error = capsys.readouterr().err
+    assert exit_code.value.code == 2 and error.count("\n") == 1
+    assert error.startswith(f"trivox: one/000004/p0: {path} is damaged")
+
+
 def test_the_command_line_runs_a_model(labels_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--weights", "ransac-lightning", "--labels", str(labels_file), "--workers", "0", "--device", "cpu"]
     with pytest.raises(SystemExit) as exit_code:
@@ -169,6 +238,13 @@ def test_the_command_line_runs_a_model(labels_file: Path, tmp_path: Path, capsys
         (["--weights", "ransac-thunder", "--labels", "LABELS", "--device", "abacus"], "no device 'abacus'"),
         (["--weights", "ransac-thunder", "--labels", "LABELS", "--cameras", "cam9"], "no camera 'cam9'"),
         (["--weights", "ransac-thunder", "--labels", "LABELS", "--centres", "absent.pkl"], "no file absent.pkl"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--workers", "-1"], "give --batch-size from 1 and"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--batch-size", "0"], "give --batch-size from 1 and"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--scale-bbox", "0"], "cannot be scaled by 0"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--scale-bbox", "nan"], "cannot be scaled by nan"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--pictures", "x"], "knows where its pictures are"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--skeleton", "coco17"], "a model knows its own"),
+        (["--weights", "ransac-thunder", "--labels", "LABELS", "--units", "cm"], "for a results.pkl in --centres"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(

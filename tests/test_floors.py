@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
         "evaluation_inputs",
         "evaluation_report",
         "import_weights",
+        "kept_predictions",
         "lift",
         "options",
         "people",

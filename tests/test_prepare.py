@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,12 @@ from raw_trees import (
 from trivox.cli import main
 from trivox.data.boxes import squared_about_rounded_middle
 from trivox.data.dataset import DatasetOptions, PoseDataset
-from trivox.data.human36m import CAMERAS, read_human36m_npy
+from trivox.data.human36m import CAMERAS, read_human36m_npy, write_human36m_npy
 from trivox.data.open_labels import load_labels
+from trivox.data.panoptic import write_panoptic_npy
+from trivox.data.prepare_human36m import find_recordings
 from trivox.errors import InputError
+from trivox.evaluation_inputs import labels_of
 from trivox.files.calibrations import save_rig
 from trivox.files.images import read_image
 from trivox.files.npy import write_npy_object
@@ -128,12 +132,44 @@ def test_what_human36m_lacks_is_said_by_name(human36m: Path, tmp_path: Path) -> 
         prepare_human36m(human36m, tmp_path, subjects=("S1",))
     with pytest.raises(InputError, match="S2 has no published truth"):
         prepare_human36m(human36m, tmp_path, subjects=("S2",))
-    with pytest.raises(InputError, match="lacks metadata.xml"):
+    with pytest.raises(InputError, match=r"no metadata.xml with cameras .* --cameras FILE"):
         complete_subjects(tmp_path / "empty")
         prepare_human36m(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(InputError, match="no folder"):
         prepare_human36m(tmp_path / "nothing", tmp_path / "out")
     assert not (tmp_path / "labels.json").exists()
+
+
+def test_file_names_tell_trials_where_the_metadata_is_missing(tmp_path: Path) -> None:
+    """S9's names of these actions and the trials they are, as files of the field list them; a single file tells
+    nothing."""
+    trials = {"Discussion-1": "Discussion 1", "Discussion-2": "Discussion 2", "Greeting-1": "Greeting 1"}
+    trials |= {"Greeting-2": "Greeting", "TakingPhoto-1": "Photo 1", "TakingPhoto-2": "Photo"}
+    raw = human36m_tree(tmp_path / "raw", {f"S9/{t}": n for t, n in {**trials, "Eating-1": "Eating"}.items()}, frames=1)
+    for path in raw.glob("S9/Videos/*.mp4"):
+        path.write_bytes(b"")  # only the names are looked at
+    (raw / "S9" / "Videos" / "_ALL 1.54138969.mp4").write_bytes(b"")
+    parameters = metadata_xml({}, human36m_cameras())
+    found = find_recordings(raw, _saved(tmp_path / "cameras.xml", parameters), ["S9"], need_masks=False)
+    assert found.has_metadata  # of the tree, which goes before the order of the names
+    (raw / "Release-v1.2" / "metadata.xml").unlink()
+    rig = Rig(CAMERAS, replace(human36m_cameras(), image_hw=None), torch.tensor([0.0, 0.0, 1.0]).double())
+    save_rig(rig, tmp_path / "cameras.json", format="human36m")
+    parameters = json.loads((tmp_path / "cameras.json").read_text().replace('"S1"', '"S9"'))
+    (tmp_path / "cameras.json").write_text(json.dumps(parameters))
+    found = find_recordings(raw, tmp_path / "cameras.json", ["S9"], need_masks=False)
+    assert not found.has_metadata
+    assert {r.recording.name.split("/")[1]: r.positions.stem for r in found.recordings} == trials
+    assert any(name.startswith("S9/Eating-1 (") for name in found.missing)
+
+
+def _saved(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_subject_named_twice_is_there_once(human36m: Path, tmp_path: Path) -> None:
+    assert len(prepared(human36m, tmp_path, subjects=("S9", "S9")).recordings) == 1
 
 
 def test_a_camera_without_its_video_is_a_missing_view(tmp_path: Path) -> None:
@@ -147,10 +183,19 @@ def test_a_camera_without_its_video_is_a_missing_view(tmp_path: Path) -> None:
 DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a CDF of garbage": ("Eating 2.cdf", lambda path: path.write_bytes(b"\xcd\xf3\x00\x01" + b"?" * 500)),
     "an empty CDF": ("Eating 2.cdf", lambda path: path.write_bytes(b"")),
+    "a CDF of billions of dimensions": ("Eating 2.cdf", lambda path: _counting_to_billions(path)),
     "an h5 of garbage": ("Eating.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"?" * 500)),
     "masks of garbage": (f"Eating.{CAMERAS[1]}.mat", lambda path: path.write_bytes(b"MATLAB")),
     "a video of garbage": (f"Eating.{CAMERAS[1]}.mp4", lambda path: path.write_bytes(b"video")),
 }
+
+
+def _counting_to_billions(path: Path) -> None:
+    """The reader would count to there, for minutes."""
+    content = bytearray(path.read_bytes())
+    (gdr,) = struct.unpack_from(">q", content, 20)
+    struct.pack_into(">i", content, gdr + 56, 2**31 - 1)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -281,8 +326,8 @@ def test_panoptic_cameras_are_chosen_and_excluded(panoptic: Path, tmp_path: Path
         panoptic, tmp_path / "b", ignore_cameras=("00_07",), sequences=("170101_pose1",), processes=1
     )
     assert without.camera_names == ("00_03", "00_24") and len(without.recordings) == 1
-    with pytest.raises(InputError, match="no pictures of the cameras"):
-        prepare_panoptic(panoptic, tmp_path / "c", cameras=("00_30",))
+    with pytest.raises(InputError, match="no camera '00_30' in any calibration"):
+        prepare_panoptic(panoptic, tmp_path / "c", ignore_cameras=("00_30",))
     with pytest.raises(InputError, match="lacks 170103_x/calibration_170103_x.json"):
         prepare_panoptic(panoptic, tmp_path / "c", sequences=("170103_x",))
 
@@ -323,6 +368,24 @@ def test_given_boxes_that_are_none_are_refused(panoptic: Path, tmp_path: Path) -
     (folder / "00_03.json").write_text(json.dumps([[1, 2, 3]]))
     with pytest.raises(InputError, match=r"00_03\.json"):
         prepare_panoptic(panoptic, tmp_path / "out", boxes=tmp_path)
+
+
+def test_boxes_of_other_recordings_make_no_dataset(panoptic: Path, tmp_path: Path) -> None:
+    write_npy_object(tmp_path / "boxes.npy", {"another": {"00_03": np.ones((3, 5))}})
+    with pytest.raises(InputError, match="nobody has a box in any picture"):
+        prepare_panoptic(panoptic, tmp_path / "out", boxes=tmp_path / "boxes.npy", processes=1)
+    assert not (tmp_path / "out" / "labels.json").exists()
+
+
+def test_label_files_are_told_apart_by_their_columns(panoptic: Path, human36m: Path, tmp_path: Path) -> None:
+    """Whatever the cameras are called."""
+    made = prepared(human36m, tmp_path / "h", subjects=("S1",))
+    renamed = replace(made, camera_names=("a_1", "a_2", "a_3", "a_4"))
+    write_human36m_npy(renamed, tmp_path / "h.npy")
+    assert labels_of(tmp_path / "h.npy").name == "human36m"
+    made = prepare_panoptic(panoptic, tmp_path / "p", processes=1)
+    write_panoptic_npy(replace(made, camera_names=tuple("abcdefgh"[: len(made.camera_names)])), tmp_path / "p.npy")
+    assert labels_of(tmp_path / "p.npy").name == "panoptic"
 
 
 def test_a_stride_below_one_is_refused(panoptic: Path, tmp_path: Path) -> None:

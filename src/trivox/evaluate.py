@@ -105,7 +105,7 @@ def scored(
     about: dict[str, str] | None = None,
 ) -> Report:
     """The report of these predictions, written where asked for; `about` joins its choices."""
-    name = protocol or default_protocol(target)
+    name = protocol or default_protocol(target, by_rows=isinstance(predicted, Predictions))
     evaluation = None
     if name in (PEOPLE, PARTS):
         if files.metric_json or files.compare:
@@ -124,9 +124,9 @@ def scored(
     return report
 
 
-def default_protocol(target: Target) -> str:
-    """That of the dataset; else by whether there are several people."""
-    if target.truth is None:
+def default_protocol(target: Target, by_rows: bool) -> str:
+    """That of the dataset; "people" where frames have to tell several of them apart, which rows (`by_rows`) do."""
+    if target.truth is None or (target.shares_frames and not by_rows):
         return PEOPLE
     return _OF_DATASET.get(target.dataset, "absolute")
 
@@ -152,7 +152,7 @@ def _of_known_people(
     if name not in PROTOCOLS:
         raise InputError(f"there is no protocol {name!r}; use one of {', '.join((*PROTOCOLS, PEOPLE, PARTS))}")
     truth = target.truth
-    if truth is None:
+    if truth is None or (target.shares_frames and not isinstance(predicted, Predictions)):
         raise InputError(f"the truth has several people in a frame, which {name} cannot tell apart; take `people`")
     ours, protocol = for_rows(predicted, target), protocol_named(name)
     other = replace(protocol, without_damaged=not protocol.without_damaged)

@@ -24,11 +24,13 @@ from trivox.data.centres import centres_of_results
 from trivox.data.dataset import DatasetOptions, PoseDataset
 from trivox.data.labels import Labels
 from trivox.data.samples import Sample, collate
+from trivox.data.workers import batches_of
 from trivox.errors import InputError
 from trivox.evaluate import Files, refuse_to_overwrite, scored
 from trivox.evaluation_inputs import (
     Predictions,
     Rows,
+    Target,
     Units,
     labels_of,
     load_predictions,
@@ -37,6 +39,7 @@ from trivox.evaluation_inputs import (
 )
 from trivox.evaluation_report import Report
 from trivox.geometry.triangulated import Triangulated
+from trivox.kept_predictions import KeptPredictions, digest_of
 from trivox.metrics.evaluation import Missing
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
@@ -61,6 +64,13 @@ class Running:
     device: str = "auto"
     centres: Centres | Path = "own"
     units: Units = "mm"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 0:
+            raise InputError(
+                f"{self.batch_size} samples at a time in {self.workers} processes cannot be; give --batch-size from 1 "
+                "and --workers from 0 up"
+            )
 
 
 @dataclass(frozen=True)
@@ -92,22 +102,47 @@ def evaluate_model(
     """Run the model in `weights` (or one that comes along, by name) over the `rows` of a label table, and score it.
 
     `pictures` is the folder with the pictures of a label table of the published system. Everything else is as in
-    `evaluate`; `results_pkl` keeps the predictions. Raises `InputError` where anything does not fit.
+    `evaluate`; `results_pkl` keeps the predictions, those of an interrupted run too, which the same call finishes.
+    Raises `InputError` where anything does not fit, as far as possible before the model runs.
     """
     running = running or Running()
-    refuse_to_overwrite(out, metric_json, results_pkl)
+    results = None if results_pkl is None else Path(results_pkl)
+    refuse_to_overwrite(out, metric_json, results)
     model = load_model(weights).to(_device(running.device))
     table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
     if not table.valid.any():
         raise InputError(f"{labels} holds no truth for these rows to be scored against; use trivox predict")
     table = with_boxes_where_unknown(table)
     dataset = dataset_for(model, table, views or Views(), running)
-    predicted = predict_rows(model, dataset, running)
-    if results_pkl:
-        save_predictions(predicted, Path(results_pkl))
+    target, files = target_of_labels(table), Files.of(out, metric_json, compare)
+    _rehearse(model, dataset, target, protocol, missing, files)
+    predicted = _predicted(model, dataset, running, results)
     about = {"model": str(weights), "centres": str(running.centres)}
-    files = Files.of(out, metric_json, compare)
-    return scored(predicted, target_of_labels(table), protocol, missing, files, about)
+    return scored(predicted, target, protocol, missing, files, about)
+
+
+def _rehearse(
+    model: Model, dataset: PoseDataset, target: Target, protocol: str | None, missing: Missing, files: Files
+) -> None:
+    """Score nothing but the rows' shapes, so that what would be refused after hours is refused now."""
+    seen = torch.from_numpy(dataset.present.any(1))[:, None].expand(-1, len(model.skeleton))
+    nothing = Predictions(torch.zeros(*seen.shape, 3), seen, model.skeleton)
+    scored(nothing, target, protocol, missing, Files(compare=files.compare))
+
+
+def _predicted(model: Model, dataset: PoseDataset, running: Running, results: Path | None) -> Predictions:
+    """The predictions, written to `results`; what an interrupted run has done is kept there and taken up again."""
+    if results is None:
+        return predict_rows(model, dataset, running)
+    kept = KeptPredictions(results, len(dataset), model.skeleton, digest_of(model, dataset, running.centres))
+    try:
+        predicted = predict_rows(model, dataset, running, kept=kept)
+    except BaseException:
+        kept.write()
+        raise
+    save_predictions(predicted, results)
+    kept.remove()
+    return predicted
 
 
 def dataset_for(model: Model, labels: Labels, views: Views, running: Running) -> PoseDataset:
@@ -133,32 +168,36 @@ def dataset_for(model: Model, labels: Labels, views: Views, running: Running) ->
 
 @torch.inference_mode()
 def predict_rows(
-    model: Model, dataset: Dataset[Sample], running: Running, rows: Sequence[int] | None = None
+    model: Model,
+    dataset: Dataset[Sample],
+    running: Running,
+    rows: Sequence[int] | None = None,
+    kept: KeptPredictions | None = None,
 ) -> Predictions:
     """One pose for every row of `dataset`, in its order; a row without any picture has none.
 
-    With `rows` only these are predicted, and the others have none: processes can share the work.
+    With `rows` only these are predicted, and the others have none: processes can share the work. What is done already
+    (`kept`) is not done again.
     """
     total = len(cast(Sized, dataset))
-    shape = (total, len(model.skeleton))
-    points_mm, found = torch.zeros(*shape, 3), torch.zeros(shape, dtype=torch.bool)
+    kept = kept or KeptPredictions(None, total, model.skeleton, "")
     chosen = list(range(total)) if rows is None else list(rows)
     if isinstance(dataset, PoseDataset):
         seen = set(np.flatnonzero(dataset.present.any(1)).tolist())
         chosen = [row for row in chosen if row in seen]
+    todo = [row for row in chosen if not kept.done[row]]
     loader = DataLoader(
-        Subset(dataset, chosen), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
+        Subset(dataset, todo), batch_size=running.batch_size, num_workers=running.workers, collate_fn=collate
     )
     device = next(model.parameters()).device
-    with progress("samples", len(chosen)) as advance:
-        for sample in loader:
+    with progress("samples", len(chosen), done=len(chosen) - len(todo), unit="samples") as advance:
+        for sample in batches_of(loader):
             advance(len(sample.row))
             sample = _with_views(sample)
             if len(sample.row):
                 triangulated = _run(model, sample.to(device), running.centres != "own")
-                points_mm[sample.row] = triangulated.points_mm.float().cpu()
-                found[sample.row] = triangulated.valid.cpu()
-    return Predictions(points_mm, found, model.skeleton)
+                kept.add(sample.row, triangulated.points_mm, triangulated.valid)
+    return kept.predictions()
 
 
 def _with_views(batch: Sample) -> Sample:

@@ -80,45 +80,50 @@ def labels_of(path: Path, pictures: Path | None = None) -> Labels:
     """A dataset: a folder of scenes or of `trivox prepare`, or a label table in a file, in the open form (.npz or
     .json) or the published system's .npy of either dataset.
 
-    `pictures` is the folder with the pictures of a .npy, where they are needed.
+    `pictures` is the folder with the pictures of a .npy, where they are needed; the others know theirs.
     """
+    if pictures is not None and path.suffix != ".npy":
+        raise InputError(f"{path} knows where its pictures are, which --pictures cannot change; leave it out")
+    if pictures is not None and not pictures.is_dir():
+        raise InputError(f"there is no folder {pictures} with pictures; check the path")
     if path.is_dir():
         table = path / "labels.json"
         return load_labels(table) if table.is_file() else read_scenes(path)
     if path.suffix != ".npy":
         return load_labels(path)
     root = pictures or path.parent
-    cameras = LabelContent(path).names("camera_names")
-    is_panoptic = all("_" in name for name in cameras)  # 00_07; Human3.6M has serial numbers
-    return (read_panoptic_npy if is_panoptic else read_human36m_npy)(path, root)
+    is_human36m = LabelContent(path).has_column("subject_idx")  # Panoptic's rows are of people, not of subjects
+    return (read_human36m_npy if is_human36m else read_panoptic_npy)(path, root)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What predictions are compared with. `truth`: rows of one person each, None where people share frames.
+    """What predictions are compared with. `truth`: rows of one person each, None for poses of several people.
 
-    `scene` is the same by frame and person, None where rows are of several recordings; `frames` their numbers.
+    `scene` is the same by frame and person, None where rows are of several recordings; `frames` their numbers, which
+    tell rows apart where nobody `shares_frames`.
     """
 
     dataset: str
     truth: Truth | None
     scene: Poses | None
     frames: np.ndarray | None
+    shares_frames: bool
 
 
 def target_of_poses(poses: Poses) -> Target:
-    truth = truth_of_poses(poses) if poses.points_mm.shape[1] == 1 else None
-    return Target("", truth, poses, poses.frames.numpy())
+    several = poses.points_mm.shape[1] > 1
+    return Target("", None if several else truth_of_poses(poses), poses, poses.frames.numpy(), several)
 
 
 def target_of_labels(labels: Labels) -> Target:
     one = len(np.unique(labels.recording)) == 1
-    alone = not one or len(np.unique(labels.frames)) == len(labels)
     return Target(
         labels.name,
-        truth_of_labels(labels) if alone else None,
+        truth_of_labels(labels),
         _scene_of(labels) if one else None,
         labels.frames if one else None,
+        one and len(np.unique(labels.frames)) < len(labels),
     )
 
 

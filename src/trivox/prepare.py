@@ -66,6 +66,8 @@ def prepare_human36m(
         refuse_missing(tree, raw)
     if not tree.recordings:
         raise InputError(f"{raw} holds no recording with 3D positions; unpack the downloads there")
+    if not tree.has_metadata:
+        say(f"{raw} lacks metadata.xml: trials are told apart by the order of the official file names")
     kind = "table" if isinstance(boxes, Path) else boxes
     jobs = [RowsJob(r, tree.cameras[r.recording.subject], every, kind, table) for r in tree.recordings]
     order = [job.raw.recording for job in jobs]
@@ -186,5 +188,11 @@ def _refuse_stride(every: int) -> None:
 def _finished(labels: Labels, out: Path) -> Labels:
     if not len(labels):
         raise InputError("no frame has a pose and a picture; check the downloads")
+    seen = labels.present.any(1)
+    if not seen.any():
+        raise InputError("nobody has a box in any picture; give boxes of these recordings, or leave --boxes out")
+    has_rows, has_views = set(labels.recording.tolist()), set(labels.recording[seen].tolist())
+    if without := sorted(labels.recordings[r].name for r in has_rows - has_views):
+        say(f"nobody has a box in any picture of {', '.join(without[:10])}{', ...' if len(without) > 10 else ''}")
     save_labels(labels, out / "labels.json")
     return labels

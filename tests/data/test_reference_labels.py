@@ -100,6 +100,8 @@ def damaged(content: dict[str, Any], how: str) -> dict[str, Any]:
             table["action_idx"][0] = -1
         case "a point at infinity":
             table["keypoints"][0, 0, 0] = np.inf
+        case "a point beyond all measure":
+            table["keypoints"][0, 0, 0] = 3e38
         case "a camera that is no number":
             content["cameras"] = content["cameras"].copy()
             content["cameras"]["K"][0, 0, 0, 0] = np.nan
@@ -115,7 +117,13 @@ def damaged(content: dict[str, Any], how: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "how",
     ["no table", "a table of numbers", "joints of another skeleton", "an index beyond the names", "an index below 0"]
-    + ["a point at infinity", "a camera that is no number", "cameras of another shape", "names that repeat"]
+    + [
+        "a point at infinity",
+        "a point beyond all measure",
+        "a camera that is no number",
+        "cameras of another shape",
+        "names that repeat",
+    ]
     + ["names that are numbers"],
 )
 @pytest.mark.parametrize(("made", "write", "read"), BOTH)

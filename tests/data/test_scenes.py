@@ -362,6 +362,26 @@ def test_pictures_of_another_size_than_calibrated_are_refused(tmp_path: Path) ->
         read_scenes(tmp_path)
 
 
+def test_pictures_may_be_stated_to_fit_the_calibration(tmp_path: Path) -> None:
+    """Calibrated at twice the size: boxes and cameras are those of a calibration of the pictures themselves."""
+    expected = read_scenes(write_scene(tmp_path / "plain" / "walk").parent)
+    folder = write_scene(tmp_path / "fitted" / "walk")
+    (folder / "calibration.json").unlink()
+    cameras = replace(small_ring(), image_hw=torch.tensor(HW).expand(3, 2))
+    trivox.save_rig(Rig(NAMES, cameras.resized((2 * HW[0], 2 * HW[1]))), folder / "calibration.toml")
+    with pytest.raises(InputError, match=r"image_fit: scale\|left\|center\|right' in dataset.yaml"):
+        read_scenes(folder.parent)
+    (folder.parent / "dataset.yaml").write_text("image_fit: scale\n")
+    labels = read_scenes(folder.parent)
+    assert np.array_equal(labels.boxes_px, expected.boxes_px)
+    torch.testing.assert_close(labels.cameras.K, expected.cameras.K)
+    dataset = PoseDataset(labels, DatasetOptions(image_hw=(32, 32)))
+    assert dataset[0].present.any()
+    (folder.parent / "dataset.yaml").write_text("image_fit: stretch\n")
+    with pytest.raises(InputError, match=r"dataset.yaml: image_fit cannot be read"):
+        read_scenes(folder.parent)
+
+
 def test_lenses_of_both_models_are_one_only_without_tangential_terms(tmp_path: Path) -> None:
     for name, model in (("a", "opencv"), ("b", "human36m")):
         cameras = replace(small_ring(distortion=(-0.1, 0.02, 0, 0, 0)), distortion_model=model)

@@ -1,5 +1,6 @@
 """Single pictures come back as they were written, folders in the order of their numbers."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 from clips import HW, number_in, numbered_picture
 
 from trivox.errors import InputError
-from trivox.files.images import IMAGE_SUFFIXES, ImageFolder, read_image, write_image
+from trivox.files.images import IMAGE_SUFFIXES, ImageFolder, read_image, read_reduced_image, write_image
 
 
 def noise(image_hw: tuple[int, int] = (40, 56)) -> np.ndarray:
@@ -78,6 +79,19 @@ def test_a_cut_picture_is_refused(tmp_path: Path, suffix: str, kept: float) -> N
     path.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(InputError, match=f"{path.name} is damaged"):
         read_image(path)
+
+
+def test_a_head_that_claims_billions_of_pixels_takes_no_memory(tmp_path: Path) -> None:
+    for suffix, at, sides in ((".png", 16, ">II"), (".jpg", None, ">HH")):
+        path = tmp_path / f"picture{suffix}"
+        write_image(path, np.zeros((48, 64, 3), np.uint8))
+        content = bytearray(path.read_bytes())
+        at = content.index(struct.pack(">HH", 48, 64)) if at is None else at
+        struct.pack_into(sides, content, at, 60_000, 60_000)
+        path.write_bytes(content)
+        for read in (read_image, lambda path: read_reduced_image(path, 2)):
+            with pytest.raises(InputError, match=f"picture{suffix} is damaged"):
+                read(path)
 
 
 def test_no_picture_is_refused(tmp_path: Path) -> None:

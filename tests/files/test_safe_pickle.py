@@ -321,6 +321,19 @@ def test_a_false_npy_is_refused(tmp_path: Path, name: str) -> None:
         load_npy(path)
 
 
+def test_a_head_that_numpy_cannot_take_apart_is_one_sentence(tmp_path: Path) -> None:
+    """Heads of Python 2 are taken to pieces by Python's tokenizer; long ones come with advice of many lines."""
+    for head in (
+        b"{'descr': '|O', 'shape': (3L,\n",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': ()}" + b" " * 20000,
+    ):
+        path = tmp_path / "false.npy"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
+        with pytest.raises(InputError, match="is not read") as raised:
+            load_npy(path)
+        assert "\n" not in str(raised.value)
+
+
 def test_no_file(tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path):
         for load in (load_pickle, load_npy):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from golden.cases import Case, Tolerances, read_json
 from golden.collected import GOLDEN
 
@@ -47,7 +48,10 @@ def arrays_of(path: Path, case: str) -> dict[str, np.ndarray]:
 
 def one_file(pattern: str) -> Path:
     """The first label file by name: they hold the same table in several pickles."""
-    return sorted(DATASETS.glob(pattern))[0]
+    found = sorted(DATASETS.glob(pattern))
+    if not found:
+        pytest.fail(f"{DATASETS} holds no {pattern}")
+    return found[0]
 
 
 def table_of(dataset: str) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -89,10 +89,27 @@ class Evaluate:
 
         if (self.predictions is None) == (self.weights is None):
             raise InputError("give either predictions or a model to make them (--weights)")
+        self._refuse_what_would_be_ignored()
         rows = Rows(self.part, self.split, self.damaged, self.every, self.recordings)
         shared = ("protocol", "missing", "out", "metric_json", "compare")
         options = {"rows": rows, **{name: getattr(self, name) for name in shared}}
         print_report(self._of_files(options) if self.weights is None else self._of_model(options))
+
+    def _refuse_what_would_be_ignored(self) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        of_a_model = ("pictures", "results_pkl", "centres", "cameras", "ignore_cameras", "scale_bbox")
+        of_a_model += ("undistort_images", "unreadable", "batch_size", "workers", "device")
+        of_rows = ("part", "split", "damaged", "every", "recordings")
+        has_own_centres = self.centres in ("own", "truth")
+        for why, ignored, names in (
+            ("is for --weights, which runs a model", self.weights is None, of_a_model),
+            ("is for predictions, a model knows its own", self.weights is not None, ("skeleton",)),
+            ("is for a results.pkl in --centres", self.weights is not None and has_own_centres, ("units",)),
+            ("chooses rows of --labels", self.labels is None, of_rows),
+        ):
+            given = [name for name in names if getattr(self, name) != defaults[name]]
+            if ignored and given:
+                raise InputError(f"--{given[0].replace('_', '-')} {why}; leave it out")
 
     def _of_files(self, options: dict[str, Any]) -> Report:
         from trivox.evaluate import evaluate

@@ -83,7 +83,7 @@ def _guarded(run: Callable[[], None]) -> int:
         where = "" if error.filename is None else f"{error.filename}: "
         return _failed(f"{where}{error.strerror or error}; check the path")
     except KeyboardInterrupt:
-        print("trivox: stopped; what is done is kept, and the same command continues from there", file=sys.stderr)
+        print("trivox: stopped; files that are done are kept, the same command continues from them", file=sys.stderr)
         return 130
     return 0
 

@@ -23,7 +23,16 @@ def one_of(words: object) -> str:
 
 
 SkeletonName = Literal[
-    "coco17", "h36m17", "mpii16", "panoptic19", "body25b", "body25", "coco18", "mmpose_h36m17", "mpi3dhp17"
+    "coco17",
+    "h36m17",
+    "coco_h36m22",
+    "mpii16",
+    "panoptic19",
+    "body25b",
+    "body25",
+    "coco18",
+    "mmpose_h36m17",
+    "mpi3dhp17",
 ]
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 

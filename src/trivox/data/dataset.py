@@ -48,6 +48,7 @@ from trivox.geometry.skeletons import root_points
 
 # No person fills more than this in any picture; a larger box would only take memory.
 _LARGEST_SIDE = 32_768
+_LARGEST_SCALE = 100
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class DatasetOptions:
     image_hw: tuple[int, int] | None = (384, 384)
     pixels: Literal["area", "opencv", "reduced"] = "area"
     unreadable: Literal["raise", "missing"] = "raise"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale_bbox <= _LARGEST_SCALE:
+            raise InputError(
+                f"boxes cannot be scaled by {self.scale_bbox:g}; give a factor above 0, up to {_LARGEST_SCALE}"
+            )
 
 
 class Pick(NamedTuple):

@@ -7,12 +7,15 @@
                    focal lengths, principal point, k1 k2 k3, p1 p2
 
 The rotation is Rx(a) Ry(b) Rz(c), and x_cam = R (X - centre). The numbers of the files do not tell trials: the first
-trial of S1's Eating is "Eating 2", its second "Eating".
+trial of S1's Eating is "Eating 2", its second "Eating". The table has them in the order of the official file names:
+the numbered ones, then the one without a number. Where the file is missing that order takes its place.
 """
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from trivox.geometry.cameras import Cameras
 
 _ALL_SUBJECTS = 11
 # As the files abbreviate them.
+_VIDEO = re.compile(r"(([A-Za-z]+)(?: (\d+))?)\.\d{8}\.mp4")
 _RENAMED = {"Photo": "TakingPhoto", "WalkDog": "WalkingDog", "WalkTogether": "WalkingTogether"}
 
 
@@ -50,6 +54,32 @@ def read_metadata(path: Path) -> Metadata:
     except ET.ParseError as error:
         raise _malformed(path, str(error)) from error
     return Metadata(_files(root, path), _cameras(root, path))
+
+
+def metadata_of_names(raw: Path, subjects: Sequence[str]) -> Metadata:
+    """Trials by the order of the names of their videos; those of an action that has not just two are not told apart."""
+    return Metadata(
+        {
+            (subject, trial): name
+            for subject in subjects
+            for trial, name in _trials_in_order(path.name for path in (raw / subject / "Videos").glob("*.mp4")).items()
+        },
+        None,
+    )
+
+
+def _trials_in_order(videos: Iterable[str]) -> dict[str, str]:
+    """Trial -> name of its files, of the names of all videos of a subject."""
+    found: dict[str, set[tuple[float, str]]] = {}
+    for match in filter(None, map(_VIDEO.fullmatch, videos)):
+        action = _RENAMED.get(match[2], match[2])
+        found.setdefault(action, set()).add((float(match[3] or "inf"), match[1]))
+    return {
+        f"{action}-{trial}": name
+        for action, names in found.items()
+        if action in ACTIONS and len(names) == 2
+        for trial, (_, name) in enumerate(sorted(names), start=1)
+    }
 
 
 def _files(root: ET.Element, path: Path) -> dict[tuple[str, str], str]:

@@ -5,6 +5,8 @@ All have 32 joints, of which seventeen are the skeleton of the field; the others
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -17,9 +19,10 @@ from trivox.errors import InputError
 JOINTS_17 = (3, 2, 1, 6, 7, 8, 0, 12, 13, 15, 27, 26, 25, 17, 18, 19, 14)
 _RAW_JOINTS = 32
 _LARGEST_FILE = 2**30
+_MOST = 1000
 # What damaged files make of the readers.
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, EOFError, OverflowError, AttributeError)
-_BROKEN += (UnicodeDecodeError, MemoryError, ArithmeticError)
+_BROKEN += (UnicodeDecodeError, MemoryError, ArithmeticError, zlib.error, struct.error)
 
 
 def read_positions(path: Path) -> Float32[np.ndarray, "F 17 3"]:
@@ -42,10 +45,29 @@ def _cdf_positions(path: Path) -> np.ndarray:
     except ModuleNotFoundError as error:
         raise InputError(f"{path} is a CDF, which needs cdflib; run: pip install 'trivox[human36m]'") from error
     try:
+        _check_counts(path)
         pose = np.asarray(cdflib.CDF(path).varget("Pose"))
         return pose.reshape(pose.shape[-2:]) if pose.ndim == 3 and len(pose) == 1 else pose
     except _BROKEN as error:
         raise InputError(f"{path} is not a readable CDF with a variable Pose; download it again") from error
+
+
+def _check_counts(path: Path) -> None:
+    """Raise `ValueError` where a damaged version 3 file counts thousands of variables, dimensions or blocks, which the
+    reader would go through one by one. Offsets: CDF Internal Format Description, the records GDR, zVDR and VXR."""
+    content = path.read_bytes()
+    if content[:4] != b"\xcd\xf3\x00\x01":
+        return
+    (gdr,) = struct.unpack_from(">q", content, 20)
+    counts = struct.unpack_from(">2i4x2i", content, gdr + 44)  # variables, attributes, dimensions, z variables
+    of_variables, variable = [], struct.unpack_from(">q", content, gdr + 20)[0]
+    while variable > 0 and len(of_variables) < _MOST:
+        of_variables += struct.unpack_from(">i", content, variable + 340)
+        (blocks,) = struct.unpack_from(">q", content, variable + 28)
+        of_variables += struct.unpack_from(">i", content, blocks + 24) if blocks > 0 else ()
+        (variable,) = struct.unpack_from(">q", content, variable + 12)
+    if gdr < 0 or not all(0 <= count < _MOST for count in (*counts, *of_variables)):
+        raise ValueError("counts that cannot be")
 
 
 def _h5_positions(path: Path) -> np.ndarray:

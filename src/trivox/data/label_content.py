@@ -19,6 +19,8 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import DistortionModel
 
 _LARGEST = 2**31
+# Units are still to be changed in float32.
+_LARGEST_FLOAT = 1e30
 _CAMERA = {"R": (3, 3), "t": (3, 1), "K": (3, 3), "dist": (5,)}
 
 
@@ -52,16 +54,22 @@ class LabelContent:
             raise self.error(f"has no or repeated names under {key!r}")
         return tuple(str(name) for name in names)
 
+    def has_column(self, name: str) -> bool:
+        """Whether `table` has this column."""
+        table = self._value("table")
+        if not isinstance(table, np.ndarray) or table.ndim != 1:
+            raise self.error("has no table of rows")
+        return name in (table.dtype.names or ())
+
     def column(self, name: str, kinds: str, *shape: int) -> np.ndarray:
         """A column of `table`: (rows, *shape), of a dtype kind among `kinds`; numbers are finite."""
-        table = self._value("table")
-        if not isinstance(table, np.ndarray) or table.ndim != 1 or name not in (table.dtype.names or ()):
+        if not self.has_column(name):
             raise self.error(f"has no column {name!r} in its table")
-        column = table[name]
+        column = self.content["table"][name]
         if column.dtype.kind not in kinds or column.shape[1:] != shape:
             raise self.error(f"has {column.dtype} of shape {column.shape} in {name!r}, not (rows, {shape}) of numbers")
-        if column.dtype.kind == "f" and not np.isfinite(column).all():
-            raise self.error(f"has numbers in {name!r} that are not finite")
+        if column.dtype.kind == "f" and not (np.abs(column) < _LARGEST_FLOAT).all():
+            raise self.error(f"has numbers in {name!r} that are not finite, or beyond all measure")
         return column
 
     def whole(self, name: str, kinds: str, *shape: int) -> np.ndarray:

@@ -126,7 +126,9 @@ def save_labels(labels: Labels, path: Path) -> None:
 
 
 def load_labels(path: Path) -> Labels:
-    """Read what `save_labels` wrote. Raises `InputError` for anything else, before memory is taken for it."""
+    """Read what `save_labels` wrote; `path` is either file. Raises `InputError` for anything else, before memory is
+    taken for it."""
+    path = path.with_suffix(".json") if path.suffix == ".npz" else path
     described = _described(path)
     npz = path.with_suffix(".npz")
     sizes = {"N": described.rows, "R": len(described.recordings), "C": len(described.cameras)}

@@ -7,7 +7,8 @@
     metadata.xml                                             of the official code, here or one folder below
 
 `metadata.xml` says which file is which trial, and holds the cameras, which may come from a JSON of the published
-parameters instead. Every n-th frame, from the first, makes a row; the picture of frame f is `img_{f + 1:06}.jpg`.
+parameters instead; the order of the file names then tells trials where it is missing. Every n-th frame, from the
+first, makes a row; the picture of frame f is `img_{f + 1:06}.jpg`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jaxtyping import Float32, Int64
 from trivox.data.box_tables import BoxTable, box_at
 from trivox.data.boxes import squared_about_rounded_middle
 from trivox.data.human36m import CAMERAS, SUBJECTS, TRIALS, recording_of
-from trivox.data.human36m_metadata import Metadata, read_metadata
+from trivox.data.human36m_metadata import Metadata, metadata_of_names, read_metadata
 from trivox.data.human36m_raw import mask_count, read_mask_boxes, read_positions
 from trivox.data.labels import Labels
 from trivox.data.pictures import Pictures, Recording
@@ -50,11 +51,13 @@ class RawRecording:
 
 @dataclass(frozen=True)
 class RawTree:
-    """The recordings found, the cameras (4,) of each subject, and the files that are missing."""
+    """The recordings found, the cameras (4,) of each subject, the files that are missing, and whether metadata.xml told
+    which is which."""
 
     recordings: list[RawRecording]
     cameras: dict[str, Cameras]
     missing: list[str]
+    has_metadata: bool
 
 
 def find_recordings(raw: Path, cameras: Path | None, subjects: Sequence[str], need_masks: bool) -> RawTree:
@@ -64,15 +67,19 @@ def find_recordings(raw: Path, cameras: Path | None, subjects: Sequence[str], ne
     unknown = [subject for subject in subjects if subject not in SUBJECTS]
     if unknown:
         raise InputError(f"{', '.join(unknown)} has no published truth; choose among {', '.join(SUBJECTS)}")
-    subjects = subjects or SUBJECTS
+    subjects = tuple(dict.fromkeys(subjects)) or SUBJECTS
     absent = [subject for subject in subjects if not (raw / subject).is_dir()]
     if absent:
         raise InputError(f"{raw} lacks {', '.join(absent)}; download them, or name the subjects there are: --subjects")
-    metadata = read_metadata(_metadata_in(raw))
+    path = _metadata_in(raw)
+    if path is None and (cameras is None or cameras.suffix.lower() != ".xml"):
+        metadata = metadata_of_names(raw, subjects)
+    else:
+        metadata = read_metadata(path or Path(str(cameras)))
     missing: list[str] = []
     found = [_recording(raw, subject, trial, metadata, need_masks, missing) for subject in subjects for trial in TRIALS]
     placed = {subject: _cameras_of(subject, cameras, metadata) for subject in subjects}
-    return RawTree([recording for recording in found if recording is not None], placed, missing)
+    return RawTree([recording for recording in found if recording is not None], placed, missing, path is not None)
 
 
 def refuse_missing(tree: RawTree, raw: Path) -> None:
@@ -85,14 +92,9 @@ def refuse_missing(tree: RawTree, raw: Path) -> None:
         )
 
 
-def _metadata_in(raw: Path) -> Path:
-    for path in (raw / "metadata.xml", *sorted(raw.glob("*/metadata.xml"))):
-        if path.is_file():
-            return path
-    raise InputError(
-        f"{raw} lacks metadata.xml, which says which file is which trial; "
-        "put the one of the official code (Release-v1.x) there"
-    )
+def _metadata_in(raw: Path) -> Path | None:
+    places = (raw / "metadata.xml", *sorted(raw.glob("*/metadata.xml")))
+    return next((path for path in places if path.is_file()), None)
 
 
 def _cameras_of(subject: str, parameters: Path | None, metadata: Metadata) -> Cameras:
@@ -100,7 +102,10 @@ def _cameras_of(subject: str, parameters: Path | None, metadata: Metadata) -> Ca
         metadata, parameters = read_metadata(parameters), None
     if parameters is None:
         if metadata.cameras is None:
-            raise InputError("metadata.xml holds no cameras (w0); give the published parameters with --cameras FILE")
+            raise InputError(
+                "there is no metadata.xml with cameras (w0); put the one of the official code (Release-v1.x) there, or "
+                "give the published parameters with --cameras FILE"
+            )
         cameras = metadata.cameras[subject]
     else:
         cameras = load_rig(parameters, format="human36m", subject=subject, names=CAMERAS).cameras
@@ -112,7 +117,9 @@ def _recording(
 ) -> RawRecording | None:
     name = metadata.files.get((subject, trial))
     if name is None:
-        missing.append(f"{subject}/{trial} (not in metadata.xml)")
+        missing.append(
+            f"{subject}/{trial} (which files it has is said by metadata.xml, or by all videos of its action)"
+        )
         return None
     folder = raw / subject
     positions = [

@@ -75,12 +75,15 @@ def find_sequences(
         what = ", ".join(f"{name}/calibration_{name}.json" for name in missing) or "SEQUENCE/calibration_SEQUENCE.json"
         raise InputError(f"{raw} lacks {what}; download the sequences, or name those that are there with --sequences")
     names = [name for name in sorted(found) if not sequences or name in sequences]
-    return [_sequence(found[name], kind, cameras, ignore_cameras) for name in names]
+    rigs = {name: load_rig(found[name] / f"calibration_{name}.json", format="panoptic") for name in names}
+    for camera in (*cameras, *ignore_cameras):
+        if not any(camera in rig.names for rig in rigs.values()):
+            raise InputError(f"{raw} has no camera {camera!r} in any calibration; cameras have names such as 00_03")
+    return [_sequence(found[name], rigs[name], kind, cameras, ignore_cameras) for name in names]
 
 
-def _sequence(folder: Path, kind: Kind, cameras: Sequence[str], ignored: Sequence[str]) -> RawSequence:
+def _sequence(folder: Path, rig: Rig, kind: Kind, cameras: Sequence[str], ignored: Sequence[str]) -> RawSequence:
     name = folder.name
-    rig = load_rig(folder / f"calibration_{name}.json", format="panoptic")
     poses = folder / f"{kind}Pose3d_stage1_coco19"
     pose_files = {int(m[1]): path for path in sorted(poses.glob("*.json")) if (m := _POSE_FILE.fullmatch(path.name))}
     if not pose_files:

@@ -18,15 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trivox.data.picture_files import PictureSource, open_source
 from trivox.errors import InputError
 from trivox.files.calibrations import Units, UpAxis, load_rig
-from trivox.files.matching import camera_of, size_text
+from trivox.files.matching import ImageFit, camera_of, fit_rig, size_text
 from trivox.files.text import read_yaml
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import skeleton_named
@@ -43,6 +42,7 @@ class Stated(BaseModel):
     truth_units        of 3DKeypoints_FRAME.json; needed where there are some.
     up                 world axis that points up.
     skeleton           joints of 3DKeypoints_FRAME.json, where their number does not tell.
+    image_fit          how pictures of another size than the calibrated one sit in it (`files/matching.py`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +51,7 @@ class Stated(BaseModel):
     truth_units: Literal["mm", "cm", "m"] | None = None
     up: UpAxis | None = None
     skeleton: str | None = None
+    image_fit: ImageFit | None = None
 
 
 def read_stated(root: Path) -> Stated:
@@ -120,7 +121,7 @@ def open_scene(path: Path, root: Path, stated: Stated) -> SceneFolder:
             )
             continue
         try:
-            source = _fitting(place, rig, camera, calibration)
+            source = _fitting(place, rig, camera, calibration, stated.image_fit)
         except InputError as error:
             problems.append(str(error))
             continue
@@ -131,24 +132,25 @@ def open_scene(path: Path, root: Path, stated: Stated) -> SceneFolder:
     if not sources:
         raise InputError(problems[0] if problems else f"{path} has no picture of any camera; add some")
     names = [camera for camera in rig.names if camera in sources]
-    sizes = torch.tensor([sources[camera].image_hw for camera in names])
-    fitted = rig.selected(names)
-    fitted = replace(fitted, cameras=replace(fitted.cameras, image_hw=sizes))
+    fitted = fit_rig(rig.selected(names), [sources[camera].image_hw for camera in names], stated.image_fit)
     return SceneFolder(
         name, path, calibration, rig.names, fitted, {camera: sources[camera] for camera in names}, tuple(problems)
     )
 
 
-def _fitting(place: Path, rig: Rig, camera: str, calibration: Path) -> PictureSource:
-    """The pictures in a place, which have the size that the calibration says, if it says one."""
+def _fitting(place: Path, rig: Rig, camera: str, calibration: Path, image_fit: ImageFit | None) -> PictureSource:
+    """The pictures in a place. They have the size that the calibration says, if it says one, or sit in it as stated."""
     index = rig.names.index(camera)
     source = replace(open_source(place), quarter_turns=rig.quarter_turns[index])
-    if rig.cameras.image_hw is not None and tuple(rig.cameras.image_hw[index].tolist()) != source.image_hw:
+    other = rig.cameras.image_hw is not None and tuple(rig.cameras.image_hw[index].tolist()) != source.image_hw
+    if other and image_fit is None:
+        assert rig.cameras.image_hw is not None
         raise InputError(
             f"{place} has pictures of {size_text(source.image_hw)}, but {calibration} is for "
-            f"{size_text(rig.cameras.image_hw[index].tolist())}; give the pictures that were calibrated, or calibrate "
-            "for these"
+            f"{size_text(rig.cameras.image_hw[index].tolist())}; give the pictures that were calibrated, or say how "
+            f"these sit in it with 'image_fit: {'|'.join(get_args(ImageFit))}' in dataset.yaml"
         )
+    fit_rig(rig.selected([camera]), [source.image_hw], image_fit)  # refuses what no fit explains
     return source
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
@@ -33,6 +34,7 @@ from trivox.files.videos import VideoInfo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
+_MOST_PIXELS = 2**27
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -72,6 +74,8 @@ def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
         return ReducedImage(picture, 1, (picture.shape[0], picture.shape[1]))
     try:
         height, width = (int(side) for side in simplejpeg.decode_jpeg_header(data)[:2])
+        if _is_too_large(height, width):
+            raise _unreadable(path)
         picture = simplejpeg.decode_jpeg(
             data, colorspace="RGB", min_height=-(-height // factor), min_width=-(-width // factor), min_factor=1
         )
@@ -88,8 +92,15 @@ class ReducedImage(NamedTuple):
     image_hw: tuple[int, int]
 
 
+def _is_too_large(height: int, width: int) -> bool:
+    """Whether a picture claims more pixels than any has; a damaged or false head would take all memory."""
+    return height * width > _MOST_PIXELS
+
+
 def _decoded_jpeg(data: bytes) -> np.ndarray | None:
     try:
+        if _is_too_large(*(int(side) for side in simplejpeg.decode_jpeg_header(data)[:2])):
+            return None
         return simplejpeg.decode_jpeg(data, colorspace="RGB")
     except ValueError:
         return None
@@ -97,6 +108,8 @@ def _decoded_jpeg(data: bytes) -> np.ndarray | None:
 
 def _decoded_other(data: bytes) -> np.ndarray | None:
     if not data or data.startswith(b"\xff\xd8"):  # OpenCV would fill in what a cut JPEG lacks
+        return None
+    if data.startswith(b"\x89PNG") and len(data) >= 24 and _is_too_large(*struct.unpack(">II", data[16:24])):
         return None
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ BROKEN = (
     OverflowError,
     SyntaxError,
 )
-BROKEN += (MemoryError, TypeError, zipfile.BadZipFile, zlib.error)
+BROKEN += (MemoryError, TypeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import tokenize
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -37,6 +38,7 @@ _EXPECTED = "NumPy arrays and plain containers, so write the data again as these
 
 # What a broken or false pickle makes of the disassembler, of Python's containers and of NumPy.
 _BROKEN = (ValueError, TypeError, LookupError, OverflowError, MemoryError, RecursionError, SyntaxError)
+_BROKEN += (tokenize.TokenError,)  # NumPy takes heads of Python 2 to pieces
 
 _MARK = object()
 
@@ -71,7 +73,7 @@ def load_npy(path: Path) -> Any:
     try:
         array = _array_of_npy(io.BytesIO(data), len(data))
     except _BROKEN as error:
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0]  # NumPy goes on with advice
         raise InputError(f"{path} is not read: {reason}; expected a .npy file of {_EXPECTED}") from error
     return array.item() if array.dtype == np.dtype(object) and array.ndim == 0 else array
 

@@ -44,7 +44,8 @@ def read_yaml(path: Path) -> Any:
             raise InputError(f"{path} uses aliases (*name), which are not followed; write out what they stand for")
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML ({str(error)[:200]}); correct it") from error
+        said = " ".join(str(error).split())  # the parser shows the place in lines of their own
+        raise InputError(f"{path} is not valid YAML ({said[:200]}); correct it") from error
 
 
 def numbers(value: Any, path: Path, what: str) -> np.ndarray:

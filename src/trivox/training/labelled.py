@@ -14,6 +14,7 @@ from trivox.data.batches import ViewBatches
 from trivox.data.dataset import Pick, PoseDataset
 from trivox.data.labels import Labels
 from trivox.data.samples import Sample, collate
+from trivox.data.workers import batches_of
 from trivox.errors import InputError
 from trivox.evaluate_model import Running, Views, dataset_for
 from trivox.evaluation_inputs import Rows, labels_of
@@ -98,7 +99,9 @@ class LabelledBatches:
             for number, batch in enumerate(self.batches)
             if first <= number < self.steps
         ]
-        yield from DataLoader(self.dataset, batch_sampler=_Given(picks), num_workers=self.workers, collate_fn=collate)
+        yield from batches_of(
+            DataLoader(self.dataset, batch_sampler=_Given(picks), num_workers=self.workers, collate_fn=collate)
+        )
 
 
 class _Given(Sampler[list[Pick]]):

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from trivox.data.boxes import scaled, squared
 from trivox.data.crops import cut_for_model
 from trivox.data.samples import Sample, collate, views_selected
+from trivox.data.workers import batches_of
 from trivox.geometry.skeletons import Skeleton, root_points
 from trivox.models.configs import Model
 from trivox.synthetic.scene import Occlusion, SceneOptions
@@ -140,7 +141,7 @@ class RenderedBatches:
         begun, workers = first // instants, experiment.run.workers
         order = [r * size + place for r in range(begun, self.rounds) for place in self.places]
         ahead = -(-len(self.places) // workers) if workers else None
-        loader = iter(
+        loader = batches_of(
             DataLoader(
                 scenes, sampler=order, batch_size=None, num_workers=workers, prefetch_factor=ahead, collate_fn=_as_is
             )

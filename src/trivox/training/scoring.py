@@ -36,7 +36,7 @@ class HeldOut:
         if isinstance(data, LabelData):
             self.dataset = dataset = dataset_of_data(data, model)
             self.truth = truth_of_labels(dataset.labels)
-            name = options.protocol or _default(dataset.labels.name, default_protocol(target_of_labels(dataset.labels)))
+            name = options.protocol or default_protocol(target_of_labels(dataset.labels), by_rows=True)
         else:
             if data.kept is None:
                 self.dataset = DrawnSamples(data, model, options.views)
@@ -83,12 +83,6 @@ def record_of(evaluation: Evaluation) -> dict[str, Any]:
         "joints_missing": evaluation.joints_missing,
         **{name: getattr(average, name) for name in names},
     }
-
-
-def _default(dataset: str, protocol: str) -> str:
-    if protocol == "people":  # rows are single people even where these share frames
-        return {"panoptic": "panoptic-relative"}.get(dataset, "absolute")
-    return protocol
 
 
 def _truth_of(dataset: DrawnSamples | KeptForScoring, skeleton: Skeleton) -> Truth:

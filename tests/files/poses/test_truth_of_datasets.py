@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.io import loadmat, savemat
 
 import trivox
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
+from trivox.files import mat5
+from trivox.files.mat5 import variable_of_mat
 from trivox.files.text import read_json
 
 
@@ -81,6 +89,22 @@ def test_mvor_projects_onto_its_own_2d_labels(data: Path) -> None:
         assert len(errors) > 1000 and np.median(errors) == pytest.approx(median, abs=1)
 
 
+def test_one_actor_or_one_frame_is_told_apart(tmp_path: Path) -> None:
+    joints = [np.full((14, 3), float(n)) for n in range(6)]
+    for name, actors in {
+        "one actor": [joints],
+        "one frame": [[each] for each in joints],
+        "both": [joints[:1]],
+        "two of three": [joints[:3], joints[3:]],
+    }.items():
+        path = tmp_path / f"{name}.mat"
+        savemat(path, {"actor3D": cells(actors)})
+        poses = trivox.load_poses(path)
+        assert poses.points_mm.shape[:2] == (len(actors[0]), len(actors)), name
+        expected = np.array(actors).swapaxes(0, 1) * 1000
+        np.testing.assert_array_equal(poses.points_mm.numpy(), expected)
+
+
 def cells(actors: list[list[Any]]) -> np.ndarray:
     """Actors of frames as MATLAB has them."""
     outer = np.empty((1, len(actors)), object)
@@ -120,6 +144,55 @@ def test_other_mat_files_are_refused(tmp_path: Path, content: dict[str, Any]) ->
     savemat(tmp_path / "actors.mat", content)
     with pytest.raises(InputError, match="actor3D"):
         trivox.load_poses(tmp_path / "actors.mat")
+
+
+def test_mat_files_are_what_scipy_reads(tmp_path: Path, data: Path) -> None:
+    """Compressed or not, of any type of number; what is neither number nor cell is None."""
+    rng = np.random.default_rng(0)
+    numbers = [rng.normal(size=(3, 2)).astype(t) for t in ("f4", "f8")]
+    numbers += [rng.integers(0, 100, (2, 5)).astype(t) for t in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")]
+    mixed = np.empty((2, 6), object)
+    mixed.flat[: len(numbers)] = [*numbers[:-1], None]
+    mixed.flat[len(numbers) - 1 :] = [numbers[-1], "text", np.zeros((0, 3))]
+    for compressed in (False, True):
+        path = tmp_path / f"{compressed}.mat"
+        savemat(
+            path, {"before": np.ones(3), "mixed": mixed, "cube": rng.normal(size=(2, 3, 4))}, do_compression=compressed
+        )
+        for name in ("mixed", "cube"):
+            ours, theirs = variable_of_mat(path.read_bytes(), name), loadmat(path)[name]
+            assert ours.shape == theirs.shape
+            for one, other in zip(ours.flat, theirs.flat, strict=True):
+                if isinstance(other, np.ndarray) and other.dtype.kind in "US":
+                    assert one is None
+                else:
+                    np.testing.assert_array_equal(one, other)
+    real = file_of(data, "shelf_mmpose_3frames", "actorsGT.mat")
+    ours, theirs = variable_of_mat(real.read_bytes(), "actor3D"), loadmat(real)["actor3D"]
+    for a in range(4):
+        for f in range(3):
+            np.testing.assert_array_equal(ours[0, a][f, 0], theirs[0, a][f, 0])
+
+
+@given(st.data())
+def test_any_change_of_a_mat_file_is_read_or_refused(any_data: st.DataObject) -> None:
+    """SciPy's reader takes such files for true and crashes on some."""
+    stream = io.BytesIO()
+    savemat(
+        stream, {"actor3D": cells([[np.ones((14, 3)), np.zeros((1, 0))]])}, do_compression=any_data.draw(st.booleans())
+    )
+    content = bytearray(stream.getvalue())
+    for at, byte in any_data.draw(st.lists(st.tuples(st.integers(120, len(content) - 1), st.integers(0, 255)))):
+        content[at] = byte
+    with contextlib.suppress(ValueError, zlib.error):
+        variable_of_mat(bytes(content), "actor3D")
+
+
+def test_a_mat_file_that_unpacks_to_more_than_it_may_is_refused() -> None:
+    bomb = zlib.compress(bytes(mat5.LARGEST + 1))
+    content = bytes(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(bomb)) + bomb
+    with pytest.raises(ValueError, match="unpacks to more"):
+        variable_of_mat(content, "actor3D")
 
 
 @pytest.mark.parametrize("content", [b"", b"MATLAB 5.0 MAT-file" + bytes(109), b"\x00\x01IM" * 64])

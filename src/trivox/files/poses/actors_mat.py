@@ -8,7 +8,6 @@ are of 25 frames/s.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from trivox.errors import InputError
+from trivox.files.mat5 import variable_of_mat
 from trivox.files.npz import BROKEN
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
@@ -32,8 +32,8 @@ _MM_PER_M = 1000.0
 
 
 def load_actors_mat(path: Path) -> Poses:
-    """People of all actors, in millimetres. Raises `InputError` for another file, or where SciPy is missing."""
-    actors = [_cells(actor) for actor in _cells(_actor3d(path))]
+    """People of all actors, in millimetres. Raises `InputError` for another file."""
+    actors = _actors(_actor3d(path))
     counts = {len(frames) for frames in actors}
     if len(counts) != 1 or counts == {0}:
         raise InputError(f"{path}: actor3D should hold actors with the same number of frames; give the whole file")
@@ -51,27 +51,35 @@ def load_actors_mat(path: Path) -> Poses:
 
 
 def _actor3d(path: Path) -> Any:
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise InputError(f"reading {path} needs SciPy; install it with pip install 'trivox[mat]'") from error
     if path.is_file() and path.stat().st_size > _LARGEST_FILE:
         raise InputError(f"{path} is larger than any actorsGT.mat; give another file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return loadmat(path, variable_names=["actor3D"])["actor3D"]
+        return variable_of_mat(path.read_bytes(), "actor3D")
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}; check the path") from error
-    except (*BROKEN, MatReadError) as error:
+    except BROKEN as error:
         raise InputError(f"{path} is not a MATLAB file with actor3D, as of Shelf and Campus; give another") from error
+
+
+def _actors(value: Any) -> list[list[Any]]:
+    """Frames of every actor. Actors stand in a row, the frames of one in a column, which tells one from the other
+    where a single actor or a single frame is one of the wrapping cells."""
+    value = _unwrapped(value)
+    cells = _cells(value)
+    if all(len(_cells(cell)) == 1 for cell in cells) and isinstance(value, np.ndarray) and value.shape[0] > 1:
+        return [cells]
+    return [_cells(cell) for cell in cells]
+
+
+def _unwrapped(value: Any) -> Any:
+    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.item()
+    return value
 
 
 def _cells(value: Any) -> list[Any]:
     """The cells of a cell array, whatever single cells it is wrapped in."""
-    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        value = value.item()
+    value = _unwrapped(value)
     return list(value.flat) if isinstance(value, np.ndarray) and value.dtype == object else [value]
 
 
