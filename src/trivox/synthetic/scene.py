@@ -27,6 +27,7 @@ Occlusion = Literal["none", "some", "heavy"]
 # Furniture in the way and passers-by, at most.
 _OCCLUDERS: dict[Occlusion, int] = {"none": 0, "some": 4, "heavy": 9}
 _PASSERS_BY: dict[Occlusion, int] = {"none": 0, "some": 1, "heavy": 3}
+_LONGEST_S = 3600
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class SceneOptions:
             raise InputError(f"no kind of rig is given; use one or more of {', '.join(RIG_KINDS)}")
         if self.frames < 1 or not self.fps > 0 or self.fps > 1000:
             raise InputError(f"{self.frames} frames at {self.fps} per second; use at least 1, at more than 0 to 1000")
+        if (self.frames - 1) / self.fps > _LONGEST_S:
+            raise InputError(
+                f"{self.frames} frames at {self.fps} per second take {(self.frames - 1) / self.fps:.0f} s; use fewer, or "
+                f"more per second, for {_LONGEST_S} s at most"
+            )
         if not all(64 <= side <= 4096 for side in self.image_hw):
             raise InputError(f"pictures of {self.image_hw[0]} x {self.image_hw[1]} pixels; use sides of 64 to 4096")
         if self.occlusion not in _OCCLUDERS:
