@@ -54,6 +54,17 @@ def synth(
         _WRITERS[layout](out, scenes, options, seed, world, pictures, threads, advance)
 
 
+def dataset_words(out: Path, layout: Layout) -> str:
+    """What the commands that read datasets are told to read these scenes."""
+    match layout:
+        case "scenes":
+            return str(out)
+        case "human36m":
+            return f"{out / layouts.HUMAN36M_LABELS} --pictures {out / 'processed'}"
+        case "panoptic":
+            return str(out / layouts.PANOPTIC_LABELS)
+
+
 def _check(scenes: int, layout: str, options: SceneOptions, seed: int, world: str, pictures: str) -> None:
     """Refuse, before anything is written, what cannot be made."""
     for name, given, known in (

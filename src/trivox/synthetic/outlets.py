@@ -34,9 +34,7 @@ def write_images(scene: Scene, threads: int, path_of: Callable[[str, int], Path]
         advance(1)
 
 
-def write_videos(
-    scene: Scene, threads: int, path_of: Callable[[str], Path], advance: Advance, crf: int = _CRF
-) -> None:
+def write_videos(scene: Scene, threads: int, path_of: Callable[[str], Path], advance: Advance, crf: int = _CRF) -> None:
     """Write `path_of(camera)` (.mp4, H.264) for every camera; all of them whole or none. More `crf`, smaller files."""
     check_even(scene.options.image_hw)
     with ExitStack() as stack:
