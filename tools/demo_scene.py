@@ -16,7 +16,7 @@ from trivox.files.calibrations import save_rig
 from trivox.files.poses import save_poses
 from trivox.geometry.skeletons import COCO_17
 from trivox.progress import progress
-from trivox.synthetic import SceneOptions, draw_scene
+from trivox.synthetic import Scene, SceneOptions, draw_scene
 from trivox.synthetic.outlets import write_videos
 
 SEED = 143
@@ -25,12 +25,16 @@ OPTIONS = SceneOptions(rigs=("ring", "corner", "tripod"), frames=72, fps=24.0, i
 CRF = 22
 
 
+def demo_scene() -> Scene:
+    scene = draw_scene(SEED, OPTIONS, world="test")
+    return replace(scene, names=tuple(f"cam{v + 1}" for v in range(len(scene.views))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
-    scene = draw_scene(SEED, OPTIONS, world="test")
-    scene = replace(scene, names=tuple(f"cam{v + 1}" for v in range(len(scene.views))))
+    scene = demo_scene()
     save_rig(scene.rig, out / "calibration.json", format="list")
     save_poses(scene.truth(COCO_17), out / "truth.npz")
     with progress("rendering", total=OPTIONS.frames) as advance:
