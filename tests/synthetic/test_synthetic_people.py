@@ -145,7 +145,8 @@ def test_folders_without_usable_clips_are_refused(tmp_path):
         load_clips(two)
     slow = tmp_path / "slow"
     slow.mkdir()
-    arrays = dict(np.load(stick_clip(slow / "a.npz")))
-    np.savez(slow / "a.npz", **arrays | {"fps": np.array(0.0)})
+    with np.load(stick_clip(slow / "a.npz")) as clip:
+        names, points = clip["joint_names"], clip["clip_a"]
+    np.savez(slow / "a.npz", joint_names=names, clip_a=points, fps=np.array(0.0))
     with pytest.raises(trivox.InputError, match="0.0 instants per second"):
         load_clips(slow)
