@@ -1,44 +1,41 @@
-"""trivox: synchronized, calibrated videos of people in, 3D joints in millimetres out."""
+"""trivox: synchronized, calibrated videos of people in, 3D joints in millimetres out.
 
-from trivox.errors import InputError
-from trivox.evaluate import evaluate
-from trivox.evaluate_model import evaluate_model
-from trivox.files.calibrations import load_rig, save_rig
-from trivox.files.keypoints import load_keypoints, save_keypoints
-from trivox.files.poses import load_poses, save_poses
-from trivox.geometry.cameras import Cameras
-from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
-from trivox.geometry.skeletons import SKELETONS, Skeleton
-from trivox.geometry.triangulated import Triangulated
-from trivox.geometry.triangulation import refine, triangulate, triangulate_ransac
-from trivox.import_weights import import_weights
-from trivox.models.checkpoints import load_model, save_model
-from trivox.predict import predict
-from trivox.triangulate_files import triangulate_files
+The public names stand in `public.py`. They are imported when the first of them is used, because they bring PyTorch
+along: `trivox --help` answers without.
+"""
 
-__all__ = [
-    "SKELETONS",
-    "Cameras",
-    "InputError",
-    "Poses",
-    "Rig",
-    "Skeleton",
-    "Triangulated",
-    "evaluate",
-    "evaluate_model",
-    "import_weights",
-    "load_keypoints",
-    "load_model",
-    "load_poses",
-    "load_rig",
-    "predict",
-    "refine",
-    "save_keypoints",
-    "save_model",
-    "save_poses",
-    "save_rig",
-    "triangulate",
-    "triangulate_files",
-    "triangulate_ransac",
-]
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trivox.public import *  # noqa: F403
+
+# Functions whose file has the same name.
+_NAMED_LIKE_FILES = {"evaluate", "evaluate_model", "import_weights", "predict", "triangulate_files"}
+
+
+class _Package(ModuleType):
+    """This module."""
+
+    def __getattr__(self, name: str) -> object:
+        if name == "__all__" or not name.startswith("_"):
+            public = import_module("trivox.public")
+            if hasattr(public, name):
+                return getattr(public, name)
+        raise AttributeError(f"module 'trivox' has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Python sets every file here that it has imported; a function of that name goes before it."""
+        if name in _NAMED_LIKE_FILES and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *import_module("trivox.public").__all__})
+
+
+sys.modules[__name__].__class__ = _Package

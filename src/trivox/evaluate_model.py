@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from trivox.data.centres import centres_of_results
@@ -37,6 +38,7 @@ from trivox.evaluation_inputs import (
 from trivox.evaluation_report import Report
 from trivox.geometry.triangulated import Triangulated
 from trivox.metrics.evaluation import Missing
+from trivox.models.backbones import BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
 from trivox.models.volumetric import Volumetric
@@ -116,7 +118,7 @@ def dataset_for(model: Model, labels: Labels, views: Views, running: Running) ->
         scale_bbox=views.scale_bbox,
         undistort_images=views.undistort_images,
         image_hw=model.image_hw,
-        pixels="opencv" if model.profile.name == "reference" else "area",
+        pixels=model.profile.resampling,
         unreadable=views.unreadable,
     )
     centres_mm = None
@@ -170,10 +172,22 @@ def _with_views(batch: Sample) -> Sample:
 
 def _run(model: Model, sample: Sample, has_centres: bool) -> Triangulated:
     if not isinstance(model, Volumetric) or not has_centres:
-        return model(sample.images, sample.cameras, sample.present)
+        return ask(model, sample)
     if not bool(sample.has_centre.all()):
         raise InputError("a row has no true root to put a cube at; let the model find its own centres")
-    return model(sample.images, sample.cameras, sample.present, centre_mm=sample.centre_mm)
+    return ask(model, sample, centre_mm=sample.centre_mm)
+
+
+def ask(model: Model, batch: Sample, **where: Tensor) -> Triangulated:
+    """What the model says of a batch; `where` a volumetric one has its cubes (`centre_mm`, `angle_rad`).
+
+    What the backbone said before is not asked again; its confidence heads are: they may have learned since.
+    """
+    if batch.looked is None:
+        return model(batch.images, batch.cameras, batch.present, **where)
+    flat = cast(BackboneOutput, batch.looked).map(lambda t: t.flatten(0, 1).float())
+    views = cast(MoveNetBackbone, model.backbone).confident(flat).map(lambda t: t.unflatten(0, batch.present.shape))
+    return model.from_views(views, model.image_hw, batch.cameras, batch.present, **where)
 
 
 def _device(name: str) -> torch.device:

@@ -33,6 +33,7 @@ from trivox.training.augmentation import varied_cubes
 from trivox.training.board import Board
 from trivox.training.config import Experiment, LabelData, ModelOptions, PoseResNetOptions, VolumetricOptions
 from trivox.training.experiment_files import load_experiment
+from trivox.training.kept import KeptBatches, KeptScenes
 from trivox.training.labelled import LabelledBatches
 from trivox.training.objective import Answering, Found, Question, Shared, answered, keys_without_number, losses_of
 from trivox.training.optimization import (
@@ -91,7 +92,9 @@ class Run:
         self.batches = batches_of(experiment, self.model, self.processes)
         self.steps = len(self.batches) * experiment.epochs
         options = experiment.evaluation
-        self.held_out = None if options is None else HeldOut(options, self.model, experiment.run.workers)
+        self.held_out = (
+            None if options is None else HeldOut(options, self.model, self.processes, experiment.run.workers)
+        )
         if not goes_on:
             self._freeze_statistics()
         self.parameters = {name: p for members in groups.values() for name, p in members.items()}
@@ -301,11 +304,18 @@ def fill_from_published(model: Model, path: Path, options: ModelOptions) -> None
     model.load_state_dict({**own, **given})
 
 
-def batches_of(experiment: Experiment, model: Model, processes: Processes) -> LabelledBatches | RenderedBatches:
+def batches_of(
+    experiment: Experiment, model: Model, processes: Processes
+) -> LabelledBatches | RenderedBatches | KeptBatches:
     """Batches of the experiment's data, the share of this process."""
     data = experiment.data
     if isinstance(data, LabelData):
         return LabelledBatches(experiment, data, model, processes.rank, processes.size)
+    if data.kept is not None:
+        kept = KeptScenes(data, model, experiment.augmentation, experiment.seed).drawn(
+            processes, experiment.run.workers
+        )
+        return KeptBatches(experiment, kept, processes.rank, processes.size)
     return RenderedBatches(experiment, data, model, processes.rank, processes.size)
 
 

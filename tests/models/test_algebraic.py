@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from models.tiny import Stored, Tiny, logits_of, scene
@@ -10,6 +12,7 @@ from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, H36M_17, MPII_16
 from trivox.losses import mse_smooth
 from trivox.models.algebraic import Algebraic, read_heatmaps, shared_confidences
+from trivox.models.ransac import Ransac
 from trivox.models.views import checked_mask
 
 
@@ -203,3 +206,50 @@ def test_wrong_shapes_are_refused() -> None:
         with pytest.raises(InputError, match=said):
             model(*arguments)
     assert torch.equal(checked_mask(images, cameras, None), mask)
+
+
+@pytest.mark.parametrize("multiplier", [0.0, -1.0, math.nan, math.inf])
+def test_multipliers_that_leave_no_peak_are_refused(multiplier: float) -> None:
+    with pytest.raises(InputError, match=f"heatmap_multiplier is {multiplier}, expected a positive number"):
+        Algebraic(Tiny(), COCO_17, heatmap_multiplier=multiplier)
+
+
+@pytest.mark.parametrize("method", [Ransac, Algebraic])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_pictures_of_any_float_type_are_looked_at_in_that_of_the_model(
+    method: type[Ransac | Algebraic], dtype: torch.dtype
+) -> None:
+    images, cameras, _ = scene(3)
+    given = images.to(dtype)
+    for model in (method(Tiny(), COCO_17).eval(), method(Tiny(), COCO_17).eval().double()):
+        own = next(model.parameters()).dtype
+        found, same = model(given, cameras), model(given.to(own), cameras)
+        assert torch.equal(found.points_mm, same.points_mm) and found.valid.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (math.nan, "sample 1, view 2 has NaN"),
+        (math.inf, "sample 1, view 2 has values from .* to inf"),
+        (-math.inf, "sample 1, view 2 has values from -inf"),
+        (255.0, "sample 1, view 2 has values from .* to 255, expected RGB in 0..1; divide bytes by 255"),
+        (-2.1, "sample 1, view 2 has values from -2.1 .* leave normalising to the model"),
+    ],
+)
+def test_pictures_on_another_scale_are_refused(value: float, said: str) -> None:
+    """A single such value suffices; none matters in a view that is masked out."""
+    images, cameras, _ = scene(3)
+    images[1, 2, 1, 7, 9] = value
+    there = torch.ones(2, 3, dtype=torch.bool)
+    with pytest.raises(InputError, match=said):
+        checked_mask(images, cameras, there)
+    with pytest.raises(InputError, match=said):
+        Algebraic(Tiny(), COCO_17)(images, cameras)
+    there[1, 2] = False
+    assert torch.equal(checked_mask(images, cameras, there), there)
+
+
+def test_pictures_may_leave_their_scale_a_little() -> None:
+    images, cameras, _ = scene(2)
+    assert checked_mask(images * 1.5 - 0.3, cameras, None).all()

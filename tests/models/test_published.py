@@ -155,10 +155,11 @@ def test_blocks_tell_the_depth(depth: int, style: str) -> None:
         ("volumetric", {"aggregation": "conf"}, "sum, max or softmax"),
         ("conf", {"aggregation": "sum"}, "conf or conf_norm"),
         ("volumetric", {"cube_size": 48}, "48x48x48 voxels cannot be halved 5 times"),
-        ("volumetric", {"cube_size": 2**20}, "cube.size"),
-        ("volumetric", {"cube_side_mm": -1.0}, "cube.side_mm"),
-        ("algebraic", {"heatmap_multiplier": float("nan")}, "heatmap_multiplier"),
-        ("algebraic", {"image_size": (1, 1)}, "image_hw"),
+        ("volumetric", {"cube_size": 2**20}, "--cube-size is stated as 1048576.*correct that option"),
+        ("volumetric", {"cube_side_mm": -1.0}, "--cube-side-mm is stated as -1.0.*correct that option"),
+        ("volumetric", {"volume_multiplier": 0.0}, "--volume-multiplier is stated as 0.0.*correct that option"),
+        ("algebraic", {"heatmap_multiplier": float("nan")}, "--heatmap-multiplier is stated as nan.*correct that"),
+        ("algebraic", {"image_size": (1, 1)}, r"--image-size is stated as \(1, 1\).*correct that option"),
         ("algebraic", {"skeleton": "nobody"}, "no skeleton 'nobody'"),
     ],
 )
@@ -234,12 +235,19 @@ def test_code_is_refused_and_not_run(tmp_path: Path, old: bool) -> None:
         ({"a": torch.zeros(2).to_sparse()}, "other things|nothing in it"),
         ({"a": torch.tensor([torch.nan])}, "a holds NaN"),
         ({"a": torch.zeros(2), "module.a": torch.zeros(2)}, "twice"),
+        ({"module.a": torch.zeros(2), "module.module.a": torch.zeros(2)}, "twice"),
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: object, said: str) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(InputError, match=said):
         read_pickled(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_prefixes_of_parallel_training_are_taken_off(tmp_path: Path, times: int) -> None:
+    torch.save({"module." * times + "a.module.b": torch.ones(2)}, tmp_path / "w.pth")
+    assert read_pickled(tmp_path / "w.pth").keys() == {"a.module.b"}
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

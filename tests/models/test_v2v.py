@@ -22,7 +22,7 @@ def volumes(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(5))
 
 
-@pytest.mark.parametrize(("width", "depth"), [(8, 1), (4, 2), (6, 3)])
+@pytest.mark.parametrize(("width", "depth"), [(8, 0), (8, 1), (4, 2), (6, 3)])
 def test_width_and_depth(width: int, depth: int) -> None:
     network = filled(V2V(3, 5, width=width, depth=depth))
     size = (2**depth, 2 * 2**depth, 3 * 2**depth)
@@ -59,6 +59,12 @@ def test_memory_format_changes_nothing_and_is_kept() -> None:
         plain, channels_last = network(given), network(innermost)
     torch.testing.assert_close(channels_last, plain, atol=1e-4, rtol=1e-4)
     assert channels_last.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 2), (0, 2), (-4, 2), (2048, 2), (8, -1), (8, 9)])
+def test_widths_and_depths_that_cannot_be_are_refused(width: int, depth: int) -> None:
+    with pytest.raises(InputError, match=f"width {width} and depth {depth} was given; give a width of 2 to 1024"):
+        V2V(2, 2, width=width, depth=depth)
 
 
 @pytest.mark.parametrize("size", [(8, 8, 12), (4, 8, 8), (7, 8, 8)])

@@ -207,6 +207,21 @@ def test_bfloat16_keeps_the_joints_in_float32() -> None:
     assert (found.points_mm - plain.points_mm).norm(dim=-1).amax() < 100
 
 
+@pytest.mark.parametrize("multiplier", [0.0, -1.0, math.nan, math.inf])
+def test_multipliers_that_leave_no_peak_are_refused(multiplier: float) -> None:
+    v2v = V2V(VOLUME_CHANNELS, 17, width=4, depth=1)
+    with pytest.raises(InputError, match=f"volume_multiplier is {multiplier}, expected a positive number"):
+        Volumetric(Tiny(), v2v, COCO_17, CUBE, volume_multiplier=multiplier)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_pictures_of_any_float_type_are_looked_at_in_that_of_the_model(dtype: torch.dtype) -> None:
+    images, cameras, _ = scene(3)
+    model, given = small(), images.to(dtype)
+    found, same = model(given, cameras, centre_mm=CENTRE_MM), model(given.float(), cameras, centre_mm=CENTRE_MM)
+    assert torch.equal(found.points_mm, same.points_mm)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     images, cameras, _ = scene(3)
     v2v = V2V(VOLUME_CHANNELS, 17, width=4, depth=2)

@@ -10,9 +10,13 @@ import pytest
 import torch
 from dots import DotNetworks, draw, rig_of, walk
 from dots import central_person as person_in
+from tables import small_labels
 from torch import Tensor, nn
 
 import trivox
+from trivox.data.pictures import Pictures
+from trivox.evaluate_model import Running, Views, dataset_for
+from trivox.files.images import write_image
 from trivox.files.results import load_result
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, H36M_17
@@ -26,6 +30,7 @@ from trivox.models.ransac import Ransac
 from trivox.models.v2v import V2V
 from trivox.models.volumetric import Volumetric
 from trivox.options import check_precision, chosen_model
+from trivox.people.boxes import boxes_around
 from trivox.people.follow import Follower
 from trivox.people.followed import Track
 from trivox.people.learned import Learned
@@ -208,3 +213,38 @@ def test_nobody_in_sight_is_nobody() -> None:
     assert found.valid[0].all() and not found.valid[1].any() and not found.points_px[1].any()
     nobody = Learned.prepared(model, rig.cameras).step(pictures, Track(truth, torch.zeros_like(here)))
     assert not nobody.valid.any() and nobody.points_mm.shape == (2, 17, 3)
+
+
+class Watched(Oracle):
+    """Keeps what it was given."""
+
+    given: tuple[Tensor, Cameras]
+
+    def forward(self, images: Tensor, cameras: Cameras, view_mask: Tensor | None = None) -> Triangulated:
+        self.given = images, cameras
+        return super().forward(images, cameras, view_mask)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("image_hw", [(64, 96), (704, 640)], ids=["shrunk", "enlarged"])
+def test_people_are_shown_as_a_dataset_shows_them(profile: Profile, image_hw: tuple[int, int], tmp_path: Path) -> None:
+    """Training and evaluation make pictures of labels, prediction of videos: pixel by pixel the same."""
+    labels = small_labels(tmp_path, frames=2)
+    labels = replace(labels.selected(np.array([0])), pictures=Pictures(tmp_path, "{camera}/{file:06}.png"))
+    cameras, truth = labels.row_cameras(0), torch.from_numpy(labels.points_mm)
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, (720, 1280, 3), np.uint8) for _ in labels.camera_names]
+    for name, picture in zip(labels.camera_names, pictures, strict=True):
+        write_image(tmp_path / name / "000000.png", picture)
+    model = Watched(truth, profile)
+    model.image_hw = image_hw
+    learned = Learned.prepared(model, cameras)
+    track = Track(truth.double(), torch.ones(1, 17, dtype=torch.bool))
+    learned.step(pictures, track)
+    assert isinstance(learned.model, Watched)
+    images, of_crops = learned.model.given
+    boxes = boxes_around(track.points_mm, track.valid, cameras).numpy()
+    sample = dataset_for(model, replace(labels, boxes_px=boxes), Views(), Running())[0]
+    assert sample.present.all()
+    assert torch.equal(images[0], sample.images)
+    torch.testing.assert_close(of_crops.K[0], sample.cameras.K.float())

@@ -16,10 +16,10 @@ from trivox.train import new_model
 from trivox.training.config import Experiment, LabelData, RenderedData
 from trivox.training.experiment_files import load_experiment
 from trivox.training.labelled import LabelledBatches
-from trivox.training.rendered import KeptSamples, RenderedBatches
+from trivox.training.rendered import DrawnSamples, RenderedBatches
 
 RENDERED = {
-    "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": "none",
+    "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": ["none"],
 }  # fmt: skip
 
 
@@ -90,6 +90,6 @@ def test_rendered_scenes_show_the_person_and_differ_between_epochs(tmp_path: Pat
 def test_kept_samples_are_those_of_the_world_they_come_from(tmp_path: Path) -> None:
     experiment, _ = rendered(tmp_path)
     assert isinstance(experiment.data, RenderedData)
-    kept = KeptSamples(replace(experiment.data, world="test", scenes=1), new_model(experiment))
+    kept = DrawnSamples(replace(experiment.data, world="test", scenes=1), new_model(experiment), None)
     assert len(kept) == 2 and kept[1].key == "test/0/1" and kept[1].images.shape[0] == 3
     assert [int(kept[i].row) for i in range(2)] == [0, 1]

@@ -1,4 +1,7 @@
-"""Cut a person out of a picture and resize it. The only place where pictures are cropped and shrunk.
+"""Cut a person out of a picture and resize it.
+
+`cut_for_model` makes the pictures that models are trained, evaluated and run on: the same pixels each time. `cut` and
+`letterboxed` serve the bundled networks, in bytes.
 
 Boxes are whole pixels (x0, y0, x1, y1), square, and may leave the picture, where the crop is black. No camera changes
 here: a camera that should see the crop is `cameras.cropped(boxes).resized(size_hw)`, since cropping subtracts from the
@@ -7,11 +10,15 @@ principal point and resizing scales `K[:2]`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
+
+from trivox.data.area import cut_by_area
 
 
 def square_boxes(points_px: Float[Tensor, "*b J 2"], seen: Bool[Tensor, "*b J"], margin: float) -> Int[Tensor, "*b 4"]:
@@ -51,6 +58,25 @@ def cut(
     shrinks = (y1 - y0) >= size_hw[0] and (x1 - x0) >= size_hw[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(cropped(picture, box), (size_hw[1], size_hw[0]), interpolation=interpolation)
+
+
+def cut_for_model(
+    picture: UInt8[np.ndarray, "H W 3"],
+    box: tuple[int, int, int, int],
+    out: Float32[np.ndarray, "3 h w"],
+    resampling: Literal["area", "opencv"],
+) -> None:
+    """Fill `out` with the box of the picture, in 0..1 and black outside.
+
+    "area": every new pixel is the exact average of what it covers. "opencv": the bytes that the published system sees.
+    """
+    if resampling == "area":
+        cut_by_area(picture, box, out)
+        return
+    part = cropped(picture, np.array(box))
+    if part.shape[:2] != out.shape[1:]:
+        part = cv2.resize(part, (out.shape[2], out.shape[1]), interpolation=cv2.INTER_AREA)
+    out[:] = part.transpose(2, 0, 1) / np.float32(255)
 
 
 def letterboxed(

@@ -29,7 +29,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int
@@ -38,7 +37,7 @@ from torch.utils.data import Dataset
 
 from trivox.data.area import cut_by_area, load_machine_code
 from trivox.data.boxes import scaled, squared
-from trivox.data.crops import cropped
+from trivox.data.crops import cut_for_model
 from trivox.data.labels import Labels
 from trivox.data.picture_reading import PictureReader
 from trivox.data.samples import Sample
@@ -158,13 +157,12 @@ class PoseDataset(Dataset[Sample]):
             left_now, top_now = min(left, 0), min(top, 0)
         box_now = (left_now, top_now, left_now + right - left, top_now + bottom - top)
         image = np.empty((3, *size_hw), np.float32) if out is None else out
-        if options.pixels == "opencv":
-            cut = cropped(picture, np.array(box_now))
-            image[:] = _resized(cut, size_hw).transpose(2, 0, 1) / np.float32(255)
+        if read.factor == 1:
+            cut_for_model(picture, box_now, image, "opencv" if options.pixels == "opencv" else "area")
         else:
             hw = (read.image_hw[0] / read.factor, read.image_hw[1] / read.factor)
             part = tuple(v / read.factor for v in box_now)
-            cut_by_area(picture, (part[0], part[1], part[2], part[3]), image, hw if read.factor > 1 else None)
+            cut_by_area(picture, (part[0], part[1], part[2], part[3]), image, hw)
         return _View(size_hw, (left, top, right, bottom), image)
 
     def _largest_factor(self, box: Int[np.ndarray, "4"]) -> float:
@@ -219,12 +217,6 @@ def _filled_up(views: Sequence[_View | None]) -> Float32[Tensor, "V 3 h w"]:
         if view is not None:
             image[:, : view.size_hw[0], : view.size_hw[1]] = torch.from_numpy(view.image)
     return images
-
-
-def _resized(picture: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    if picture.shape[:2] == size_hw:
-        return picture
-    return cv2.resize(picture, size_hw[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _chosen(names: tuple[str, ...], options: DatasetOptions) -> np.ndarray:

@@ -31,6 +31,7 @@ class Sample(TensorDataclass):
     centre_mm    where the volume goes: the root joint of the truth, or of an earlier run's results; 0 where unknown
                  (`has_centre`).
     row          position of the sample in its dataset, which results are stored by.
+    looked       what a frozen backbone said of the images, where it was asked before; the images are empty then.
     key          "S9/Walking-1/000123/p0"; a batch has a tuple of them.
     """
 
@@ -44,6 +45,7 @@ class Sample(TensorDataclass):
     has_centre: Bool[Tensor, "*b"]
     row: Int[Tensor, "*b"]
     key: str | tuple[str, ...]
+    looked: TensorDataclass | None = None
 
     def __getitem__(self, index: Any) -> Sample:
         """Index the batch axis: a number gives one sample, a slice a smaller batch."""
@@ -79,4 +81,5 @@ def views_selected(sample: Sample, views: Int[Tensor, "W"]) -> Sample:
         present=sample.present[views],
         cameras=sample.cameras[views],
         boxes_px=sample.boxes_px[views],
+        looked=None if sample.looked is None else sample.looked[views],
     )

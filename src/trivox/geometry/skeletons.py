@@ -165,6 +165,12 @@ H36M_17 = Skeleton(
     ),
     "pelvis",
 )
+COCO_H36M_22 = Skeleton(
+    "coco_h36m22",
+    (*_COCO_NAMES, "pelvis", "spine", "neck", "head_nose", "head_top"),
+    (*H36M_17.bones, *_FACE, ("head_nose", "nose")),
+    "pelvis",
+)  # the joints of both, so that a model of these gives either
 MMPOSE_H36M_17 = Skeleton(
     "mmpose_h36m17",
     (
@@ -234,7 +240,19 @@ COCO_18 = Skeleton(
 
 # The names of the command line.
 SKELETONS: dict[str, Skeleton] = {
-    s.name: s for s in (COCO_17, H36M_17, MPII_16, PANOPTIC_19, BODY_25B, BODY_25, COCO_18, MMPOSE_H36M_17, MPI_3DHP_17)
+    s.name: s
+    for s in (
+        COCO_17,
+        H36M_17,
+        COCO_H36M_22,
+        MPII_16,
+        PANOPTIC_19,
+        BODY_25B,
+        BODY_25,
+        COCO_18,
+        MMPOSE_H36M_17,
+        MPI_3DHP_17,
+    )
 }
 
 

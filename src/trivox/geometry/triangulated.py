@@ -40,6 +40,6 @@ class Triangulated(TensorDataclass):
     covariance_mm2: Float[Tensor, "*b J 3 3"]
     points_px: Float[Tensor, "*b V J 2"] | None = None
     scores: Float[Tensor, "*b V J"] | None = None
-    heatmaps: Float[Tensor, "*b V J h w"] | None = None
+    heatmaps: Float[Tensor, "*b V M h w"] | None = None
     volumes: Float[Tensor, "*b J X Y Z"] | None = None
     view_weights: Float[Tensor, "*b V C"] | None = None

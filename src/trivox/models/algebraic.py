@@ -20,7 +20,7 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
+from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
 
 # Keeps every view in the game, however little it is trusted: as published.
 _LEAST_CONFIDENCE = 1e-5
@@ -85,6 +85,7 @@ class Algebraic(nn.Module):
     ) -> None:
         super().__init__()
         check_joints(backbone.joints, skeleton, "the backbone")
+        check_multiplier(heatmap_multiplier, "heatmap_multiplier")
         self.backbone: AnyBackbone = backbone
         self.skeleton, self.profile, self.image_hw = skeleton, profile, image_hw
         self.use_confidences = use_confidences

@@ -11,7 +11,7 @@ picture and channel of the volumes (volumetric triangulation does).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trivox.errors import InputError
+from trivox.geometry.skeletons import COCO_17
 from trivox.geometry.tensors import TensorDataclass
 from trivox.models.movenet import JOINTS, load_movenet
 from trivox.models.movenet_trunk import COARSEST, FEATURES, STRIDE
@@ -32,10 +33,11 @@ class BackboneOutput(TensorDataclass):
     """What a backbone says about pictures.
 
     heatmaps             raw, before any softmax.
-    scores               how far to trust the peak of each heatmap, 0..1; None where the backbone cannot tell.
     features             what the heatmaps are read from.
     joint_confidences    in 0..1, one per joint; None without that head.
     feature_confidences  in 0..1, one per channel of a volume; None without that head.
+    scores               how far to trust the peak of each heatmap, 0..1; None where the backbone cannot tell.
+    deepest              the coarsest maps, which heads for confidences read.
     """
 
     heatmaps: Float[Tensor, "*b J h w"]
@@ -43,6 +45,7 @@ class BackboneOutput(TensorDataclass):
     joint_confidences: Float[Tensor, "*b J"] | None = None
     feature_confidences: Float[Tensor, "*b K"] | None = None
     scores: Float[Tensor, "*b J"] | None = None
+    deepest: Float[Tensor, "*b D i j"] | None = None
 
 
 class Backbone(Protocol):
@@ -95,6 +98,41 @@ class ConfidenceHead(nn.Module):
         return self.head(means.to(self.head[0].weight.dtype))  # features may come in half precision, see `folded`
 
 
+class Evidence(nn.Module):
+    """MoveNet's confidence per joint: what the picture looks like, and how each heatmap looks.
+
+    A peak that is high and narrow is one to trust, whoever it belongs to; whether the right joint made it, the deepest
+    features may tell. Far smaller than the published head, which would be larger than the network it judges.
+    """
+
+    WIDTH = 128
+
+    def __init__(self, channels: int, joints: int) -> None:
+        super().__init__()
+        width = self.WIDTH
+        self.picture = nn.Sequential(
+            nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
+        )
+        self.joints = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, joints))
+        self.shape = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
+
+    def forward(self, deepest: Float[Tensor, "n C i j"], heatmaps: Float[Tensor, "n J h w"]) -> Float[Tensor, "n J"]:
+        """Confidences in 0..1. The heatmaps are evidence, nothing that confidences should change."""
+        seen = self.joints(self.picture(deepest).mean(dim=(-2, -1)))
+        return torch.sigmoid(seen + self.shape(_shapes(heatmaps.detach()))[..., 0])
+
+
+def _shapes(heatmaps: Float[Tensor, "n J h w"]) -> Float[Tensor, "n J 2"]:
+    """Of each map: the height of its peak, a logit, and the logarithm of its spread in cells."""
+    weights = heatmaps.flatten(-2).softmax(-1).unflatten(-1, heatmaps.shape[-2:])
+    along = [weights.sum(-2), weights.sum(-1)]  # the marginals along x and y have all that a spread needs
+    places = [torch.arange(line.shape[-1], device=line.device, dtype=line.dtype) for line in along]
+    means = [line @ place for line, place in zip(along, places, strict=True)]
+    squares = [line @ place**2 for line, place in zip(along, places, strict=True)]
+    variance = torch.stack(squares).sub(torch.stack(means) ** 2).sum(0)
+    return torch.stack([heatmaps.amax((-2, -1)) / 4, (variance.relu() + 0.1).log()], dim=-1)
+
+
 class MoveNetBackbone(nn.Module):
     """MoveNet with its published weights: 17 COCO joints, 24-channel features, optional (untrained) confidences.
 
@@ -104,6 +142,7 @@ class MoveNetBackbone(nn.Module):
 
     stride = STRIDE
     joints = JOINTS
+    skeleton = COCO_17  # what its heatmaps mean
     feature_channels = FEATURES
 
     def __init__(
@@ -114,10 +153,11 @@ class MoveNetBackbone(nn.Module):
         feature_confidences: bool = False,
     ) -> None:
         super().__init__()
+        self.name: Literal["lightning", "thunder"] = name
         movenet = load_movenet(name)
         self.trunk, self.heatmaps = movenet.trunk, movenet.heatmaps
         deepest = MobileNet.OUTPUT_CHANNELS
-        self.alg_confidences = ConfidenceHead(deepest, JOINTS) if joint_confidences else None
+        self.alg_confidences = Evidence(deepest, JOINTS) if joint_confidences else None
         self.vol_confidences = ConfidenceHead(deepest, VOLUME_CHANNELS) if feature_confidences else None
         self.train()  # as every new module; the published network came ready to evaluate
 
@@ -133,10 +173,24 @@ class MoveNetBackbone(nn.Module):
         levels = self.trunk.backbone(scaled)
         features = self.trunk.pyramid(levels)
         heatmaps = self.heatmaps(features)
-        return BackboneOutput(
-            heatmaps,
-            features,
-            self.alg_confidences(levels[-1]) if self.alg_confidences is not None else None,
-            self.vol_confidences(levels[-1]) if self.vol_confidences is not None else None,
-            torch.sigmoid(heatmaps.detach().amax((-2, -1))),  # as its publisher scores them
+        scores = torch.sigmoid(heatmaps.detach().amax((-2, -1)))  # as its publisher has them
+        return self.confident(BackboneOutput(heatmaps, features, scores=scores, deepest=levels[-1]))
+
+    def confident(self, seen: BackboneOutput) -> BackboneOutput:
+        """What was seen in pictures (batch axis n), with the confidences that the heads have by now."""
+        joints, features = self.alg_confidences, self.vol_confidences
+        return replace(
+            seen,
+            joint_confidences=joints(seen.deepest, seen.heatmaps) if joints is not None else None,
+            feature_confidences=features(seen.deepest) if features is not None else None,
         )
+
+    def is_bundled(self) -> bool:
+        """Whether the network itself, without heads for confidences, is the one that comes with the package."""
+        published = load_movenet(self.name).state_dict()
+        return all(torch.equal(t.cpu(), published[name]) for name, t in self.state_dict().items() if name in published)
+
+    @staticmethod
+    def probabilities(heatmaps: Float[Tensor, "*b J h w"]) -> Float[Tensor, "*b J h w"]:
+        """Heatmaps in 0..1: MoveNet gives logits."""
+        return torch.sigmoid(heatmaps)

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17
-from trivox.models.configs import Model, MoveNetConfig, RansacConfig, built, config_of, read_config, written
-from trivox.models.weights import check_tensors, fill, read_safetensors, write_safetensors
+from trivox.models.configs import (
+    AlgebraicConfig,
+    Model,
+    MoveNetConfig,
+    RansacConfig,
+    VolumetricConfig,
+    built,
+    config_of,
+    read_config,
+    written,
+)
+from trivox.models.weights import check_tensors, read_safetensors, write_safetensors
 
 # Under this name the config stands in the file.
 _CONFIG = "trivox_model"
@@ -42,7 +53,16 @@ def save_model(model: Model, path: Path | str) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path} cannot hold a model; give a name that ends in .safetensors")
-    write_safetensors(path, model.state_dict(), {_CONFIG: written(config_of(model))})
+    config = config_of(model)
+    write_safetensors(path, _stored(model, config), {_CONFIG: written(config)})
+
+
+def _stored(model: Model, config: RansacConfig | AlgebraicConfig | VolumetricConfig) -> dict[str, Tensor]:
+    """The tensors that a file of the model has: all but those that come with the package."""
+    tensors, backbone = model.state_dict(), config.backbone
+    if not isinstance(backbone, MoveNetConfig) or backbone.weights == "own":
+        return tensors
+    return {name: t for name, t in tensors.items() if not name.startswith(("backbone.trunk.", "backbone.heatmaps."))}
 
 
 def load_model(path_or_name: Path | str) -> Model:
@@ -72,9 +92,9 @@ def load_model(path_or_name: Path | str) -> Model:
     config = read_config(stored.texts[_CONFIG], path)
     # First without memory: a config may ask for more than the file has.
     with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-        check_tensors(stored.tensors, built(config).state_dict(), path, f"its {config.method} model")
+        check_tensors(stored.tensors, _stored(built(config), config), path, f"its {config.method} model")
     model = built(config)
-    fill(model, stored.tensors, path)
+    model.load_state_dict({**model.state_dict(), **stored.tensors})
     return model.eval()
 
 
@@ -97,7 +117,7 @@ def load_backbone(model: Model, path: Path | str) -> tuple[str, ...]:
     """
     path = Path(path)
     own = model.state_dict()
-    stored = {name: t for name, t in read_safetensors(path).tensors.items() if name.startswith("backbone.")}
+    stored = {name: t for name, t in load_model(path).state_dict().items() if name.startswith("backbone.")}
     given = {name: t for name, t in stored.items() if name in own or not _in_head(name)}
     needed = {name: t for name, t in own.items() if name.startswith("backbone.")}
     needed = {name: t for name, t in needed.items() if name in given or not _in_head(name)}

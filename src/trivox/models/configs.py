@@ -20,12 +20,11 @@ from trivox.geometry.volumes import Aggregation, Cube
 from trivox.geometry.volumes.cube import Axis
 from trivox.models.algebraic import Algebraic
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
-from trivox.models.movenet import WIDTHS
 from trivox.models.pose_resnet import BLOCKS, BasicBlock, Bottleneck, Depth, PoseResNet, Style
 from trivox.models.profile import PROFILES
 from trivox.models.ransac import Ransac
-from trivox.models.v2v import V2V
-from trivox.models.volumetric import Volumetric
+from trivox.models.v2v import DEPTHS, V2V, WIDTHS, Front
+from trivox.models.volumetric import Inputs, Volumetric
 
 Model = Ransac | Algebraic | Volumetric
 
@@ -51,10 +50,11 @@ class PoseResNetConfig(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class MoveNetConfig(_Strict):
-    """See `MoveNetBackbone`."""
+    """See `MoveNetBackbone`. `weights`: those that come with the package, which a model file then lacks, or others."""
 
     kind: Literal["movenet"] = "movenet"
     name: Literal["lightning", "thunder"]
+    weights: Literal["bundled", "own"] = "own"
     joint_confidences: bool
     feature_confidences: bool
 
@@ -66,8 +66,9 @@ BackboneConfig = Annotated[PoseResNetConfig | MoveNetConfig, Field(discriminator
 class V2VConfig(_Strict):
     """See `V2V`."""
 
-    width: Annotated[int, Field(ge=2, le=1024)] = 32
-    depth: Annotated[int, Field(ge=1, le=8)] = 5
+    width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[-1])] = 32
+    depth: Annotated[int, Field(ge=DEPTHS[0], le=DEPTHS[-1])] = 5
+    front: Front = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,7 @@ class VolumetricConfig(_Common):
 
     method: Literal["volumetric"] = "volumetric"
     aggregation: Aggregation
+    inputs: Inputs = "features"
     cube: CubeConfig
     v2v: V2VConfig
     volume_softmax: bool
@@ -167,10 +169,11 @@ def built(config: RansacConfig | AlgebraicConfig | VolumetricConfig) -> Model:
     cube = config.cube
     return Volumetric(
         backbone,
-        V2V(VOLUME_CHANNELS, len(skeleton), width=config.v2v.width, depth=config.v2v.depth),
+        V2V(VOLUME_CHANNELS, len(skeleton), width=config.v2v.width, depth=config.v2v.depth, front=config.v2v.front),
         skeleton,
         Cube(cube.side_mm, cube.size, cube.up, cube.exchanged),
         config.aggregation,
+        inputs=config.inputs,
         volume_softmax=config.volume_softmax,
         volume_multiplier=config.volume_multiplier,
         **common,
@@ -203,11 +206,12 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
             heatmap_multiplier=model.heatmap_multiplier,
             **common,
         )
-    cube = model.cube
+    cube, net = model.cube, model.volume_net
     return VolumetricConfig(
         aggregation=model.aggregation,
+        inputs=model.inputs,
         cube=CubeConfig(side_mm=cube.side_mm, size=cube.xyz, up=cube.up, exchanged=cube.exchanged),
-        v2v=V2VConfig(width=model.volume_net.output_layer.in_channels, depth=model.volume_net.depth),
+        v2v=V2VConfig(width=net.output_layer.in_channels, depth=net.depth, front=net.front),
         volume_softmax=model.volume_softmax,
         volume_multiplier=model.volume_multiplier,
         **common,
@@ -216,9 +220,8 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
 
 def _backbone_config(backbone: object) -> PoseResNetConfig | MoveNetConfig:
     if isinstance(backbone, MoveNetBackbone):
-        stem = backbone.trunk.backbone.stem.weight.shape[0]
-        name = next(name for name, widths in WIDTHS.items() if widths[0] == stem)
-        return _with_heads(MoveNetConfig, backbone, name=name)
+        weights = "bundled" if backbone.is_bundled() else "own"
+        return _with_heads(MoveNetConfig, backbone, name=backbone.name, weights=weights)
     if isinstance(backbone, PoseResNet):
         stages = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
         depth = depth_of(tuple(map(len, stages)), isinstance(stages[0][0], Bottleneck))

@@ -8,6 +8,7 @@ the published checkpoints, so that these load strictly.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -134,12 +135,16 @@ class PoseResNet(nn.Module):
         deepest = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features = self.deconv_layers(deepest)
         heatmaps = self.final_layer(features)
-        return BackboneOutput(
-            heatmaps,
-            features,
-            self.alg_confidences(deepest) if self.alg_confidences is not None else None,
-            self.vol_confidences(deepest) if self.vol_confidences is not None else None,
-            heatmaps.detach().amax((-2, -1)).clamp(0, 1),  # trained towards Gaussians of height 1
+        scores = heatmaps.detach().amax((-2, -1)).clamp(0, 1)  # trained towards Gaussians of height 1
+        return self.confident(BackboneOutput(heatmaps, features, scores=scores, deepest=deepest.to(heatmaps.dtype)))
+
+    def confident(self, seen: BackboneOutput) -> BackboneOutput:
+        """What was seen in pictures (batch axis n), with the confidences that the heads have by now."""
+        joints, features = self.alg_confidences, self.vol_confidences
+        return replace(
+            seen,
+            joint_confidences=joints(seen.deepest) if joints is not None else None,
+            feature_confidences=features(seen.deepest) if features is not None else None,
         )
 
     def normalised(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 3 H W"]:

@@ -27,6 +27,7 @@ class Profile:
     whole_pixels  peaks are cut to whole pixels before robust triangulation.
     sampling      how maps are read at a point: "exact", or "reference" at index x * (cells - 1) / cells.
     lens          whether lens distortion is followed, or ignored (pictures were undistorted, or nobody cared).
+    resampling    how a person is cut out and resized: to the exact "area" average, or to the bytes of "opencv".
     origin        where pixel (0, 0) of the *recorded* picture is: the top-left "corner", or the "centre" of the
                   top-left pixel. Crops and resizes then follow without half-pixel shifts.
     """
@@ -37,6 +38,7 @@ class Profile:
     whole_pixels: bool
     sampling: Literal["exact", "reference"]
     lens: bool
+    resampling: Literal["area", "opencv"]
     origin: Literal["corner", "centre"]
 
     def pixels(
@@ -73,6 +75,24 @@ class Profile:
         return cameras if self.lens else cameras.without_distortion()
 
 
-TRIVOX = Profile("trivox", "rgb", "centre", whole_pixels=False, sampling="exact", lens=True, origin="corner")
-REFERENCE = Profile("reference", "bgr", "corner", whole_pixels=True, sampling="reference", lens=False, origin="centre")
+TRIVOX = Profile(
+    name="trivox",
+    colours="rgb",
+    cells="centre",
+    whole_pixels=False,
+    sampling="exact",
+    lens=True,
+    resampling="area",
+    origin="corner",
+)
+REFERENCE = Profile(
+    name="reference",
+    colours="bgr",
+    cells="corner",
+    whole_pixels=True,
+    sampling="reference",
+    lens=False,
+    resampling="opencv",
+    origin="centre",
+)
 PROFILES = {profile.name: profile for profile in (TRIVOX, REFERENCE)}

@@ -7,11 +7,12 @@ with what is stated. What they cannot tell is never guessed: it is asked for, al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from trivox.errors import InputError
@@ -23,13 +24,14 @@ from trivox.models.configs import (
     CubeConfig,
     Model,
     PoseResNetConfig,
+    Positive,
     RansacConfig,
+    Side,
     V2VConfig,
     VolumetricConfig,
+    Voxels,
     built,
     depth_of,
-    read_config,
-    written,
 )
 from trivox.models.pose_resnet import Depth, Style
 from trivox.models.ransac import HUBER_PX, THRESHOLD_PX
@@ -49,18 +51,21 @@ class Choices:
     joints: int | None = None
     depth: int | None = None
     style: Style | None = None
-    image_size: tuple[int, int] | None = None
+    image_size: tuple[Side, Side] | None = None
     refine: bool | None = None
     use_confidences: bool | None = None
     heatmap_softmax: bool | None = None
-    heatmap_multiplier: float | None = None
+    heatmap_multiplier: Positive | None = None
     aggregation: Aggregation | None = None
-    cube_side_mm: float | None = None
-    cube_size: int | None = None
+    cube_side_mm: Positive | None = None
+    cube_size: Voxels | None = None
     up: Axis | None = None
     exchanged: bool | None = None
     volume_softmax: bool | None = None
-    volume_multiplier: float | None = None
+    volume_multiplier: Positive | None = None
+
+
+_CHOICES: TypeAdapter[Choices] = TypeAdapter(Choices)
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,11 @@ def published_model(
             "or give a checkpoint of a backbone"
         )
     method = facts.method or new_head or "ransac"
+    _check_possible(choices, path)
     _check_agreement(facts, choices, path)
     _check_stated(facts, method, choices, path, is_new=facts.method is None)
     config = _config(facts, method, choices, is_new=facts.method is None)
-    model = built(read_config(written(config), path))  # what is stated may be impossible
+    model = built(config)
     own = model.state_dict()
     prefix = "" if facts.method is not None else "backbone."
     given = _with_counters({prefix + name: tensor for name, tensor in tensors.items()}, own)
@@ -138,6 +144,19 @@ def facts_of(tensors: Mapping[str, Tensor], path: Path) -> Facts:
 def _count(tensors: Mapping[str, Tensor], stage: str) -> int:
     """How many blocks a stage has."""
     return len({name.removeprefix(stage).split(".")[0] for name in tensors if name.startswith(stage)})
+
+
+def _check_possible(choices: Choices, path: Path) -> None:
+    stated = asdict(choices)
+    try:
+        _CHOICES.validate_python(stated)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise InputError(
+            f"{path}: --{name.replace('_', '-')} is stated as {stated[name]}, which cannot be ({first['msg']}); "
+            "correct that option, or the YAML of --config"
+        ) from error
 
 
 def _check_agreement(facts: Facts, choices: Choices, path: Path) -> None:

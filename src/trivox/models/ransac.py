@@ -95,12 +95,22 @@ class Ransac(nn.Module):
         mask = checked_mask(images, cameras, view_mask)
         with torch.no_grad():
             views = look(self.backbone, images, mask)
+        return self.from_views(views, size_of(images), cameras, mask)
+
+    def from_views(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+    ) -> Triangulated:
+        """What `forward` does with the backbone's output, batch axes (B, V), of pictures of `image_hw`."""
         return triangulate_peaks(
             views,
-            size_of(images),
+            image_hw,
             self.backbone.stride,
             cameras,
-            mask,
+            view_mask,
             self.profile,
             threshold_px=self.threshold_px,
             huber_px=self.huber_px,

@@ -6,11 +6,16 @@ the published checkpoints, so that these load strictly.
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from trivox.errors import InputError
+
+WIDTHS, DEPTHS = range(2, 1025), range(9)
+Front = Literal[3, 5, 7]
 
 
 class ConvBlock(nn.Module):
@@ -103,15 +108,26 @@ class EncoderDecoder(nn.Module):
 class V2V(nn.Module):
     """Volumes of features to volumes of logits, one per joint; starts with Xavier's initialisation.
 
-    `width`: channels at full resolution (the first convolution has half of them). `depth`: how often the
-    sides are halved. The published network has 32 and 5.
+    `width`: channels at full resolution (the first convolution has half of them), 2 to 1024. `depth`: how often the
+    sides are halved, 0 to 8. `front`: side of the first kernel, 3, 5 or 7; one of 7 takes half the time
+    of a narrow network. The published one has 32, 5 and 7. Raises `InputError` for others.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, *, width: int = 32, depth: int = 5) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, *, width: int = 32, depth: int = 5, front: Front = 7
+    ) -> None:
         super().__init__()
+        if width not in WIDTHS or depth not in DEPTHS:
+            raise InputError(
+                f"a volume network of width {width} and depth {depth} was given; give a width of {WIDTHS[0]} to "
+                f"{WIDTHS[-1]} and a depth of {DEPTHS[0]} to {DEPTHS[-1]}"
+            )
+        if front not in get_args(Front):
+            raise InputError(f"the first kernel of a volume network has the side {front!r}; give 3, 5 or 7")
         self.channels_in, self.depth = channels_in, depth
+        self.front: Front = front
         self.front_layers = nn.Sequential(
-            ConvBlock(channels_in, width // 2, 7),
+            ConvBlock(channels_in, width // 2, front),
             ResBlock(width // 2, width),
             ResBlock(width, width),
             ResBlock(width, width),
@@ -124,6 +140,8 @@ class V2V(nn.Module):
     def forward(self, volumes: Float[Tensor, "B C X Y Z"]) -> Float[Tensor, "B J X Y Z"]:
         """Logits; `InputError` where the sides cannot be halved `depth` times."""
         self._check(volumes)
+        if volumes.device.type == "cpu":  # channels innermost: a quarter less time for a step of training
+            volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
         return self.output_layer(self.back_layers(self.encoder_decoder(self.front_layers(volumes))))
 
     def _check(self, volumes: Tensor) -> None:

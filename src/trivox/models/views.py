@@ -6,16 +6,20 @@ statistics of batch norm neither.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import Skeleton
 from trivox.models.backbones import Backbone, BackboneOutput
+
+# Pictures in 0..1 may leave it a little, where they were sharpened or made noisy; other scales leave it by far.
+_DARKEST, _BRIGHTEST = -1.0, 2.0
 
 
 @runtime_checkable
@@ -32,8 +36,20 @@ def check_joints(found: int, skeleton: Skeleton, what: str) -> None:
         )
 
 
+def check_multiplier(multiplier: float, name: str) -> None:
+    """Refuse a factor before a softmax that would turn peaks into holes, or make all alike."""
+    if not 0 < multiplier < math.inf:
+        raise InputError(f"{name} is {multiplier}, expected a positive number; 1 leaves values as they are")
+
+
 def checked_mask(images: Tensor, cameras: Cameras, view_mask: Tensor | None) -> Bool[Tensor, "B V"]:
-    """Which views are there. Raises `InputError` where the shapes do not fit, or nothing is there."""
+    """Which views are there. Raises `InputError` where shapes do not fit, nothing is there, or no picture can be so."""
+    mask = _checked_shapes(images, cameras, view_mask)
+    _check_values(images, mask)
+    return mask
+
+
+def _checked_shapes(images: Tensor, cameras: Cameras, view_mask: Tensor | None) -> Bool[Tensor, "B V"]:
     if images.ndim != 5 or images.shape[2] != 3 or not images.is_floating_point() or images.numel() == 0:
         raise InputError(
             f"images have shape {tuple(images.shape)} and type {images.dtype}, expected (B, V, 3, height, width), RGB "
@@ -60,11 +76,38 @@ def checked_mask(images: Tensor, cameras: Cameras, view_mask: Tensor | None) -> 
     return view_mask
 
 
+def _check_values(images: Float[Tensor, "B V 3 H W"], view_mask: Bool[Tensor, "B V"]) -> None:
+    """Refuse NaN and other scales than 0..1, in the views that are there.
+
+    Costs one reading of the pictures, and one answer from the device: `look` needs the next, so nothing more waits.
+    """
+    low, high = images.detach().amin((2, 3, 4)), images.detach().amax((2, 3, 4))
+    wrong = view_mask & ~((low >= _DARKEST) & (high <= _BRIGHTEST))  # NaN is neither
+    if not bool(wrong.any()):
+        return
+    sample, view = wrong.nonzero()[0].tolist()
+    lowest, highest = float(low[sample, view]), float(high[sample, view])
+    found = "NaN" if math.isnan(highest) else f"values from {lowest:g} to {highest:g}"
+    raise InputError(
+        f"the picture of sample {sample}, view {view} has {found}, expected RGB in 0..1; divide bytes by 255, leave "
+        "normalising to the model, and take views without a picture out by view_mask"
+    )
+
+
 def look(backbone: AnyBackbone, images: Float[Tensor, "B V 3 H W"], view_mask: Bool[Tensor, "B V"]) -> BackboneOutput:
-    """What the backbone says about each view, with batch axes (B, V), float32 at least; zeros where masked out."""
+    """What the backbone says about each view, with batch axes (B, V), float32 at least; zeros where masked out.
+
+    Pictures come in any float type, and are looked at in that of the backbone's weights.
+    """
+    images = images.to(_dtype_of(backbone) or images.dtype)
     seen = backbone(images.flatten(0, 1) if bool(view_mask.all()) else images[view_mask])
     seen = seen.map(lambda t: t.to(torch.promote_types(t.dtype, torch.float32)))
     return seen.map(lambda t: _in_place(t, view_mask))
+
+
+def _dtype_of(backbone: AnyBackbone) -> torch.dtype | None:
+    weights = backbone.parameters() if isinstance(backbone, nn.Module) else ()
+    return next((weight.dtype for weight in weights), None)
 
 
 def _in_place(found: Tensor, view_mask: Tensor) -> Tensor:

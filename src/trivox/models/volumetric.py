@@ -6,7 +6,7 @@ volume per joint; the joint is the mean voxel. It needs to know where the person
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,22 +14,26 @@ from torch import Tensor, nn
 
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.skeletons import Skeleton, root_points
+from trivox.geometry.skeletons import Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax_3d, unproject
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.ransac import peak_points, triangulate_peaks
 from trivox.models.v2v import V2V
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
+from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
+
+Inputs = Literal["features", "heatmaps", "both"]
 
 
 class Volumetric(nn.Module):
-    """The joints of `skeleton` from the features of `backbone`, in `cube`, by `v2v` (32 channels in, J out).
+    """The joints of `skeleton` from what `backbone` sees, in `cube`, by `v2v` (32 channels in, J out).
 
-    `aggregation` joins the views in a voxel (geometry/volumes/unprojection.py); "conf" and "conf_norm" need a
-    backbone with feature confidences. `image_hw` is the size of pictures that the model was trained with; it
-    takes others, and any number of views from one up.
+    `inputs` is what goes into the cube, through a convolution to 32 channels: the backbone's features as published, its
+    heatmaps as probabilities, or both. `aggregation` joins the views in a voxel (geometry/volumes/unprojection.py);
+    "conf" and "conf_norm" need a backbone with feature confidences. `image_hw` is the size of pictures that the model
+    was trained with; it takes others, and any number of views from one up. MoveNet serves any skeleton here: its
+    heatmaps stay COCO's.
     """
 
     def __init__(
@@ -40,19 +44,26 @@ class Volumetric(nn.Module):
         cube: Cube,
         aggregation: Aggregation = "softmax",
         *,
+        inputs: Inputs = "features",
         volume_softmax: bool = True,
         volume_multiplier: float = 1.0,
         profile: Profile = TRIVOX,
         image_hw: tuple[int, int] = (384, 384),
     ) -> None:
         super().__init__()
-        check_joints(backbone.joints, skeleton, "the backbone")
+        heatmap_skeleton = getattr(backbone, "skeleton", skeleton)
+        check_joints(backbone.joints, heatmap_skeleton, "the backbone")
         check_joints(v2v.output_layer.out_channels, skeleton, "the volume network")
+        check_multiplier(volume_multiplier, "volume_multiplier")
         _check_parts(cube, v2v, aggregation)
+        _check_inputs(inputs, backbone)
         # The names of the published checkpoints.
-        self.backbone: AnyBackbone = backbone
-        self.process_features = nn.Sequential(nn.Conv2d(backbone.feature_channels, VOLUME_CHANNELS, 1))
+        self.backbone: Any = backbone  # an `AnyBackbone`
+        channels = (inputs != "heatmaps") * backbone.feature_channels + (inputs != "features") * backbone.joints
+        self.process_features = nn.Sequential(nn.Conv2d(channels, VOLUME_CHANNELS, 1))
         self.volume_net = v2v
+        self.inputs: Inputs = inputs
+        self.heatmap_skeleton: Skeleton = heatmap_skeleton
         self.skeleton, self.profile, self.image_hw = skeleton, profile, image_hw
         self.cube: Cube = cube
         self.aggregation: Aggregation = aggregation
@@ -79,15 +90,23 @@ class Volumetric(nn.Module):
         where the shapes do not fit, a sample has no view, or there is no centre.
         """
         mask = checked_mask(images, cameras, view_mask)
-        if angle_rad is not None:
-            _check_angle(angle_rad, len(mask))
-        if centre_mm is not None:
-            _check_centre(centre_mm, len(mask))
-        elif int(mask.sum(1).min()) < 2:
-            raise InputError(
-                f"sample {int(mask.sum(1).argmin())} has a single view, from which no centre follows; give centre_mm"
-            )
-        views, image_hw = look(self.backbone, images, mask), size_of(images)
+        _check_place(centre_mm, angle_rad, mask)
+        views = look(self.backbone, images, mask)
+        return self.from_views(views, size_of(images), cameras, mask, centre_mm=centre_mm, angle_rad=angle_rad)
+
+    def from_views(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+        *,
+        centre_mm: Tensor | None = None,
+        angle_rad: Tensor | None = None,
+    ) -> Triangulated:
+        """What `forward` does with the backbone's output, batch axes (B, V), of pictures of `image_hw`."""
+        mask = view_mask
+        _check_place(centre_mm, angle_rad, mask)
         seen_cameras = self.profile.seen(cameras)
         located = torch.ones_like(mask[:, 0])
         if centre_mm is None:
@@ -108,7 +127,7 @@ class Volumetric(nn.Module):
         """Where the peaks of the heatmaps put the skeleton's root, or else the middle of its joints; and success."""
         stride = self.backbone.stride
         found = triangulate_peaks(views, image_hw, stride, cameras, view_mask, self.profile, refine=False)
-        root = root_points(found.points_mm, found.valid, self.skeleton)
+        root = root_points(found.points_mm, found.valid, self.heatmap_skeleton)
         middle = found.points_mm.sum(1) / found.valid.sum(1, keepdim=True).clamp_min(1)
         return torch.where(root.valid, root.points[:, 0], middle), found.valid.any(1)
 
@@ -126,7 +145,7 @@ class Volumetric(nn.Module):
                 f"the backbone has no head for feature confidences, which the aggregation {self.aggregation!r} needs; "
                 "build it with feature_confidences=True, or choose sum, max or softmax"
             )
-        maps = self.process_features(views.features.flatten(0, 1)).to(views.features.dtype)
+        maps = self.process_features(self._maps(views).flatten(0, 1)).to(views.features.dtype)
         factors = self.profile.map_factors(cameras.K, image_hw, size_of(maps), self.backbone.stride)
         return unproject(
             maps.unflatten(0, view_mask.shape),
@@ -137,6 +156,26 @@ class Volumetric(nn.Module):
             view_mask=view_mask,
             sampling=self.profile.sampling,
         )
+
+    def _maps(self, views: BackboneOutput) -> Float[Tensor, "B V C h w"]:
+        """What goes into the cube of each view."""
+        if self.inputs == "features":
+            return views.features
+        heatmaps = self.backbone.probabilities(views.heatmaps)
+        return heatmaps if self.inputs == "heatmaps" else torch.cat([heatmaps, views.features], 2)
+
+    def _peaks(
+        self, views: BackboneOutput, image_hw: tuple[int, int], view_mask: Bool[Tensor, "B V"]
+    ) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J"]]:
+        """Where the heatmaps see each joint of the skeleton, and how far to trust that; 0 for what they do not show."""
+        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        scores = trusted(views, view_mask)
+        if self.heatmap_skeleton.names == self.skeleton.names:
+            return torch.where(view_mask[..., None, None], peaks_px, 0.0), scores
+        seen = view_mask[..., None].expand(scores.shape)
+        points = converted(peaks_px, seen, self.heatmap_skeleton, self.skeleton)
+        shared = converted(scores[..., None], seen, self.heatmap_skeleton, self.skeleton).points[..., 0]
+        return points.points, shared
 
     def _described(
         self,
@@ -152,10 +191,10 @@ class Volumetric(nn.Module):
         valid = located[:, None].expand(found.points_mm.shape[:-1])
         points_mm = torch.where(valid[..., None], found.points_mm, 0.0)
         used = view_mask[..., None] & valid[:, None]
-        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        peaks_px, scores = self._peaks(views, image_hw, view_mask)
         with torch.no_grad():
             share, covariance_mm2 = _spread(found.volumes, grid_mm)
-            missed_px = _missed_px(points_mm, peaks_px, cameras)
+            missed_px = torch.where(scores > 0, _missed_px(points_mm, peaks_px, cameras), 0.0)
         return Triangulated(
             points_mm,
             valid,
@@ -163,8 +202,8 @@ class Volumetric(nn.Module):
             used,
             torch.where(used, missed_px, 0.0),
             torch.where(valid[..., None, None], covariance_mm2, 0.0),
-            points_px=torch.where(view_mask[..., None, None], peaks_px, 0.0),
-            scores=trusted(views, view_mask),
+            points_px=peaks_px,
+            scores=scores,
             heatmaps=views.heatmaps,
             volumes=found.volumes,
             view_weights=self._view_weights(views, view_mask),
@@ -192,6 +231,27 @@ def _check_parts(cube: Cube, v2v: V2V, aggregation: str) -> None:
         raise InputError(
             f"a cube of {'x'.join(map(str, cube.xyz))} voxels cannot be halved {depth} times, as the volume network "
             f"does; give sides that are multiples of {2**depth}, or a volume network of smaller depth"
+        )
+
+
+def _check_inputs(inputs: str, backbone: AnyBackbone) -> None:
+    if inputs not in get_args(Inputs):
+        raise InputError(f"the inputs {inputs!r} were given; give one of {', '.join(get_args(Inputs))}")
+    if inputs != "features" and not hasattr(backbone, "probabilities"):
+        raise InputError(
+            f"the inputs {inputs!r} need a backbone whose heatmaps are probabilities, as MoveNet's are; give features"
+        )
+
+
+def _check_place(centre_mm: Tensor | None, angle_rad: Tensor | None, view_mask: Bool[Tensor, "B V"]) -> None:
+    """Refuse cubes that cannot be, and samples for which no cube can be found."""
+    if angle_rad is not None:
+        _check_angle(angle_rad, len(view_mask))
+    if centre_mm is not None:
+        _check_centre(centre_mm, len(view_mask))
+    elif int(view_mask.sum(1).min()) < 2:
+        raise InputError(
+            f"sample {int(view_mask.sum(1).argmin())} has a single view, from which no centre follows; give centre_mm"
         )
 
 

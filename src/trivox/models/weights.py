@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import warnings
 from collections.abc import Mapping
@@ -133,7 +134,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint that torch has pickled, without the `module.` of parallel training before names.
+    """The tensors of a checkpoint that torch has pickled, without any `module.` of parallel training before names.
 
     They lie in a dict, which may stand under "state_dict" in another one. Nothing in the file is executed: what is
     more than tensors, lists, dicts, texts and numbers is refused. Raises `InputError` where the file is missing or
@@ -157,7 +158,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path} holds other things than tensors ({_listed(strange)}); give a .pth file of a state dict alone"
         )
-    tensors = {name.removeprefix("module."): value for name, value in content.items()}
+    tensors = {re.sub(r"^(module\.)+", "", name): value for name, value in content.items()}
     if len(tensors) < len(content):
         raise InputError(f"{path} holds tensors twice, with and without 'module.' before the name; save it again")
     _check_finite(tensors, path)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from trivox.data.crops import cut, to_images
+from trivox.data.crops import cut_for_model
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, root_points
 from trivox.geometry.triangulated import Triangulated
@@ -82,11 +82,12 @@ class Learned:
         return self._in_pictures(found.to("cpu"), boxes)
 
     def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
-        height, width = self.model.image_hw
-        crops = np.zeros((*mask.shape, height, width, 3), np.uint8)
+        crops = torch.zeros(*mask.shape, 3, *self.model.image_hw)
         for p, v in mask.nonzero().tolist():
-            crops[p, v] = cut(pictures[v], boxes[p, v].numpy(), (height, width))
-        return to_images(crops.reshape(-1, height, width, 3), self.device).unflatten(0, mask.shape)
+            left, top, right, bottom = boxes[p, v].tolist()
+            box, resampling = (left, top, right, bottom), self.model.profile.resampling
+            cut_for_model(pictures[v], box, crops[p, v].numpy(), resampling)
+        return crops.to(self.device)
 
     def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> Cameras:
         recorded = self.model.profile.recorded(self.cameras).expanded(*boxes.shape[:2])

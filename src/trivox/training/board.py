@@ -66,7 +66,7 @@ def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[
     """(h, w, 3) uint8 pictures of the first sample of a batch."""
     first, said = batch[:1], found[:1].map(lambda t: t.detach().cpu())
     views = [v for v, there in enumerate(first.present[0].tolist()) if there]
-    images = [_picture(first.images[0, v]) for v in views]
+    images = [_seen(first, said, v) for v in views]
     scale = _HEIGHT / images[0].shape[0]
     ours = first.cameras.project(said.points_mm[:, None].double())[0] * scale
     theirs = first.cameras.project(first.points_mm[:, None].double())[0] * scale
@@ -83,6 +83,16 @@ def pictures_of(batch: Sample, found: Triangulated, skeleton: Skeleton) -> dict[
         volume = said.volumes[0].amax(0)
         shown["volume from three sides"] = np.concatenate([_resized(_heat(volume.amax(d))) for d in range(3)], 1)
     return shown
+
+
+def _seen(first: Sample, said: Triangulated, view: int) -> np.ndarray:
+    """The picture of a view; its heatmaps where the backbone's answers were kept and the pictures were not."""
+    image = first.images[0, view]
+    if image.numel():
+        return _picture(image)
+    assert said.heatmaps is not None and first.cameras.image_hw is not None
+    h, w = first.cameras.image_hw[0, view].tolist()
+    return cv2.resize(_heat(said.heatmaps[0, view].amax(0)), (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 def _picture(image: Tensor) -> np.ndarray:

@@ -27,6 +27,7 @@ from trivox.models.configs import (
     Voxels,
 )
 from trivox.models.pose_resnet import Depth, Style
+from trivox.models.volumetric import Inputs
 
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -117,6 +118,7 @@ class VolumetricOptions(CommonModelOptions):
 
     method: Literal["volumetric"] = "volumetric"
     aggregation: Aggregation = "softmax"
+    inputs: Inputs = "features"
     cube: CubeOptions = field(default_factory=CubeOptions)
     v2v: V2VConfig = field(default_factory=V2VConfig)
     volume_softmax: bool = True
@@ -127,6 +129,7 @@ class VolumetricOptions(CommonModelOptions):
         cube = self.cube
         return VolumetricConfig(
             aggregation=self.aggregation,
+            inputs=self.inputs,
             cube=CubeConfig(
                 side_mm=cube.side_mm, size=(cube.size, cube.size, cube.size), up=cube.up, exchanged=cube.exchanged
             ),
@@ -169,7 +172,10 @@ class RenderedData(Strict):
     """Scenes of the synthetic world, drawn while training runs; see `synthetic.scene.SceneOptions`.
 
     `scenes` is how many an epoch has (other ones in every epoch of training), `first` the first seed. `scale_bbox` is
-    how much larger than the person's joints pictures are cut.
+    how much larger than the person's joints pictures are cut. Scenes take turns among the kinds of `occlusion`.
+
+    `kept` is a folder for what a frozen MoveNet says of the scenes (training/kept.py): they are drawn once, with their
+    pictures varied once, and are the same in every epoch.
     """
 
     kind: Literal["rendered"] = "rendered"
@@ -181,12 +187,13 @@ class RenderedData(Strict):
     cameras: tuple[Count, Count] = (4, 4)
     rigs: tuple[str, ...] = ("ring", "corner", "one-sided", "ceiling", "tripod", "any")
     size_hw: tuple[Count, Count] = (384, 512)
-    occlusion: Literal["none", "some", "heavy"] = "some"
+    occlusion: tuple[Literal["none", "some", "heavy"], ...] = ("some",)
     effects: bool = True
     motion: Path | None = None
     calibration_noise: NotNegative = 0.0
     time_offset_ms: NotNegative = 0.0
     scale_bbox: Positive = 1.2
+    kept: Path | None = None
 
 
 Data = Annotated[LabelData | RenderedData, Field(discriminator="kind")]
@@ -273,12 +280,14 @@ class OptimizerOptions(Strict):
 class Evaluating(Strict):
     """Held-out data, scored by `protocol` (that of the dataset unless given) after every epoch.
 
-    `centres`: where cubes are; "truth" tells a volumetric model a part of the answer.
+    `centres`: where cubes are; "truth" tells a volumetric model a part of the answer. `views`: so many views of each
+    rendered sample, the same ones every time; all unless given.
     """
 
     data: Data
     protocol: str | None = None
     centres: Literal["own", "truth"] = "own"
+    views: Count | None = None
     batch_size: Count = 8
     every_epochs: Count = 1
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trivox.data.samples import Sample
+from trivox.evaluate_model import ask
 from trivox.geometry.triangulated import Triangulated
 from trivox.losses import l2, mae, mse, mse_smooth, volumetric_cross_entropy
 from trivox.models.configs import Model
@@ -51,11 +52,9 @@ class Answering(nn.Module):
 
 def answered(model: Model, question: Question) -> Triangulated:
     """What the model says; a volumetric one is told where its cubes are."""
-    batch = question.batch
     if not isinstance(model, Volumetric):
-        return model(batch.images, batch.cameras, batch.present)
-    where = {"centre_mm": question.centre_mm, "angle_rad": question.angle_rad}
-    return model(batch.images, batch.cameras, batch.present, **where)
+        return ask(model, question.batch)
+    return ask(model, question.batch, centre_mm=question.centre_mm, angle_rad=question.angle_rad)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trivox.data.area import cut_by_area
 from trivox.data.boxes import scaled, squared
+from trivox.data.crops import cut_for_model
 from trivox.data.samples import Sample, collate, views_selected
-from trivox.geometry.skeletons import root_points
+from trivox.geometry.skeletons import Skeleton, root_points
 from trivox.models.configs import Model
-from trivox.synthetic.scene import SceneOptions
+from trivox.synthetic.scene import Occlusion, SceneOptions
 from trivox.synthetic.shots import Shot, shots
 from trivox.synthetic.worlds import scene_number
 from trivox.training.augmentation import varied_boxes, varied_pictures
@@ -32,7 +32,7 @@ from trivox.training.labelled import teachable
 _UNVARIED = Augmentation()
 
 
-def scene_options(data: RenderedData) -> SceneOptions:
+def scene_options(data: RenderedData, occlusion: Occlusion) -> SceneOptions:
     """What is asked of the synthetic world. Raises `InputError` for what it does not have."""
     return SceneOptions(
         cameras=data.cameras,
@@ -41,7 +41,7 @@ def scene_options(data: RenderedData) -> SceneOptions:
         fps=data.fps,
         image_hw=data.size_hw,
         motion=data.motion,
-        occlusion=data.occlusion,
+        occlusion=occlusion,
         effects=data.effects,
         calibration_noise=data.calibration_noise,
         time_offset_ms=data.time_offset_ms,
@@ -55,10 +55,19 @@ class RenderedScenes(Dataset[list[Sample]]):
     """
 
     def __init__(
-        self, data: RenderedData, model: Model, scenes: int, first: int, vary: Augmentation, seed: int
+        self,
+        data: RenderedData,
+        model: Model,
+        scenes: int,
+        first: int,
+        vary: Augmentation,
+        seed: int,
+        skeleton: Skeleton | None = None,
     ) -> None:
-        self.data, self.options, self.scenes, self.first = data, scene_options(data), scenes, first
-        self.skeleton, self.image_hw, self.profile = model.skeleton, model.image_hw, model.profile
+        self.data, self.scenes, self.first = data, scenes, first
+        self.options = [scene_options(data, occlusion) for occlusion in data.occlusion]
+        self.skeleton = skeleton or model.skeleton
+        self.image_hw, self.profile = model.image_hw, model.profile
         self.variations, self.seed = vary, seed
         for number in (first, first + scenes - 1):
             scene_number(number, data.world)
@@ -67,7 +76,8 @@ class RenderedScenes(Dataset[list[Sample]]):
         return self.scenes
 
     def __getitem__(self, index: int) -> list[Sample]:
-        found = shots([self.first + index], self.options, self.data.world, self.skeleton)
+        number = self.first + index
+        found = shots([number], self.options[number % len(self.options)], self.data.world, self.skeleton)
         return [self._sample(shot, index * self.data.instants + i) for i, shot in enumerate(found)]
 
     def _sample(self, shot: Shot, row: int) -> Sample:
@@ -77,8 +87,9 @@ class RenderedScenes(Dataset[list[Sample]]):
         present = shot.inside[0] & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(-1))
         images = torch.zeros(len(boxes), 3, *self.image_hw)
         for view in np.flatnonzero(present.numpy()):
-            left, top, right, bottom = map(float, boxes[view])
-            cut_by_area(shot.pictures[view], (left, top, right, bottom), images[view].numpy(), None)
+            left, top, right, bottom = boxes[view].tolist()
+            box = (left, top, right, bottom)
+            cut_for_model(shot.pictures[view], box, images[view].numpy(), self.profile.resampling)
         cameras = self.profile.recorded(shot.cameras).cropped(torch.from_numpy(boxes).double())
         points_mm = shot.points_mm[0].float()
         valid = torch.isfinite(points_mm).all(-1)
@@ -110,7 +121,8 @@ class RenderedBatches:
         self.steps = steps if wanted is None else min(steps, max(1, wanted // size))
         self.places = range(share * size // shares, (share + 1) * size // shares)
         scene_number(self._first(experiment.epochs) - 1, data.world)
-        scene_options(data)
+        for occlusion in data.occlusion:
+            scene_options(data, occlusion)
 
     def __len__(self) -> int:
         return self.steps
@@ -139,7 +151,7 @@ class RenderedBatches:
             for i in range(instants):
                 if first <= r * instants + i < self.steps:
                     batch = [samples[turn[i]] for samples, turn in zip(of_places, turns, strict=True)]
-                    yield collate(_with_views(batch, experiment, self.data, epoch, r * instants + i))
+                    yield collate(with_views(batch, experiment, self.data, epoch, r * instants + i))
 
 
 def _as_is(samples: list[Sample]) -> list[Sample]:
@@ -151,7 +163,7 @@ def _turns(seed: int, epoch: int, r: int, place: int, instants: int) -> np.ndarr
     return np.random.default_rng([seed, epoch, r, place]).permutation(instants)
 
 
-def _with_views(
+def with_views(
     batch: list[Sample], experiment: Experiment, data: RenderedData, epoch: int, number: int
 ) -> list[Sample]:
     """One number of views for the whole batch of the run; which ones, each sample draws among those it has."""
@@ -159,10 +171,10 @@ def _with_views(
     high = min(experiment.views.max or data.cameras[1], data.cameras[1])
     rng = np.random.default_rng([experiment.seed, epoch, number])
     count = int(rng.integers(min(low, high), high + 1))
-    return [teachable(_chosen(sample, count, (experiment.seed, epoch, number))) for sample in batch]
+    return [teachable(chosen(sample, count, (experiment.seed, epoch, number))) for sample in batch]
 
 
-def _chosen(sample: Sample, count: int, seed: tuple[int, ...]) -> Sample:
+def chosen(sample: Sample, count: int, seed: tuple[int, ...]) -> Sample:
     """`count` views of a sample: those that are there first, black ones where there are not as many."""
     rng = np.random.default_rng([*seed, int(sample.row)])
     order = rng.permutation(len(sample.present))
@@ -180,17 +192,16 @@ def _chosen(sample: Sample, count: int, seed: tuple[int, ...]) -> Sample:
     )
 
 
-class KeptSamples(Dataset[Sample]):
-    """Scenes for evaluation, drawn once and kept as bytes. Every sample has all cameras, black where there is none."""
+class DrawnSamples(Dataset[Sample]):
+    """Scenes for evaluation, drawn once, as bytes. Every sample has so many views, black where there is none."""
 
-    def __init__(self, data: RenderedData, model: Model) -> None:
-        self.skeleton = model.skeleton
+    def __init__(self, data: RenderedData, model: Model, views: int | None) -> None:
         scenes = RenderedScenes(data, model, data.scenes, data.first, _UNVARIED, 0)
         self.samples: list[Sample] = []
         self.pictures: list[Tensor] = []
         for index in range(len(scenes)):
             for sample in scenes[index]:
-                padded = _chosen(sample, data.cameras[1], (0,))
+                padded = chosen(sample, views or data.cameras[1], (0,))
                 self.pictures.append((padded.images * 255).round().byte())
                 self.samples.append(replace(padded, images=padded.images[..., :0, :0]))
 

@@ -15,20 +15,22 @@ from trivox.errors import InputError
 from trivox.evaluate import default_protocol
 from trivox.evaluate_model import Running, predict_rows
 from trivox.evaluation_inputs import Predictions, target_of_labels
+from trivox.geometry.skeletons import Skeleton
 from trivox.metrics.evaluation import Evaluation, evaluated
 from trivox.metrics.protocols import protocol_named
 from trivox.metrics.truth import Truth, truth_of_labels
 from trivox.models.configs import Model
-from trivox.training.config import Evaluating, LabelData
+from trivox.training.config import Augmentation, Evaluating, LabelData
+from trivox.training.kept import KeptForScoring, KeptScenes
 from trivox.training.labelled import dataset_of_data
 from trivox.training.processes import Processes
-from trivox.training.rendered import KeptSamples
+from trivox.training.rendered import DrawnSamples
 
 
 class HeldOut:
     """The data of an evaluation, and its protocol. Raises `InputError` where they do not fit."""
 
-    def __init__(self, options: Evaluating, model: Model, workers: int) -> None:
+    def __init__(self, options: Evaluating, model: Model, processes: Processes, workers: int) -> None:
         data = options.data
         self.dataset: Dataset[Sample]
         if isinstance(data, LabelData):
@@ -36,8 +38,12 @@ class HeldOut:
             self.truth = truth_of_labels(dataset.labels)
             name = options.protocol or _default(dataset.labels.name, default_protocol(target_of_labels(dataset.labels)))
         else:
-            self.dataset = kept = KeptSamples(data, model)
-            self.truth = _truth_of(kept)
+            if data.kept is None:
+                self.dataset = DrawnSamples(data, model, options.views)
+            else:
+                kept = KeptScenes(data, model, Augmentation(), 0).drawn(processes, workers)
+                self.dataset = KeptForScoring(kept, options.views)
+            self.truth = _truth_of(self.dataset, model.skeleton)
             name = options.protocol or "absolute"
         self.protocol = protocol_named(name)
         centres = "truth" if isinstance(data, LabelData) and data.centres is not None else options.centres
@@ -85,8 +91,8 @@ def _default(dataset: str, protocol: str) -> str:
     return protocol
 
 
-def _truth_of(kept: KeptSamples) -> Truth:
-    samples = kept.samples
+def _truth_of(dataset: DrawnSamples | KeptForScoring, skeleton: Skeleton) -> Truth:
+    samples = [replace(dataset[row], looked=None) for row in range(len(dataset))]
     if not any(bool(sample.present.any()) for sample in samples):
         raise InputError("no scene for evaluation shows the person; draw more scenes")
 
@@ -95,4 +101,4 @@ def _truth_of(kept: KeptSamples) -> Truth:
 
     nobody = np.full(len(samples), "")
     unbroken = torch.zeros(len(samples), dtype=torch.bool)
-    return Truth(stacked("points_mm"), stacked("valid"), kept.skeleton, nobody, nobody, unbroken)
+    return Truth(stacked("points_mm"), stacked("valid"), skeleton, nobody, nobody, unbroken)

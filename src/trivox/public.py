@@ -1,0 +1,44 @@
+"""The public names of trivox, all of them: what `import trivox` offers."""
+
+from trivox.errors import InputError
+from trivox.evaluate import evaluate
+from trivox.evaluate_model import evaluate_model
+from trivox.files.calibrations import load_rig, save_rig
+from trivox.files.keypoints import load_keypoints, save_keypoints
+from trivox.files.poses import load_poses, save_poses
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.poses import Poses
+from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import SKELETONS, Skeleton
+from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import refine, triangulate, triangulate_ransac
+from trivox.import_weights import import_weights
+from trivox.models.checkpoints import load_model, save_model
+from trivox.predict import predict
+from trivox.triangulate_files import triangulate_files
+
+__all__ = [
+    "SKELETONS",
+    "Cameras",
+    "InputError",
+    "Poses",
+    "Rig",
+    "Skeleton",
+    "Triangulated",
+    "evaluate",
+    "evaluate_model",
+    "import_weights",
+    "load_keypoints",
+    "load_model",
+    "load_poses",
+    "load_rig",
+    "predict",
+    "refine",
+    "save_keypoints",
+    "save_model",
+    "save_poses",
+    "save_rig",
+    "triangulate",
+    "triangulate_files",
+    "triangulate_ransac",
+]

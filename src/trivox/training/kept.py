@@ -1,0 +1,248 @@
+"""Rendered scenes as a frozen backbone sees them, kept on disk: drawn and looked at once, learned from many times.
+
+On a laptop nearly all of the time of a step goes into drawing pictures and looking at them. A backbone that does not
+learn says the same of a picture whenever it is asked, so what it says can be kept: an epoch then costs no more than the
+parts that learn. Views, cubes and their turns are still drawn anew for every sample.
+
+A file holds a scene (all instants, all views), in half precision, with the joints of the synthetic world, so that
+models of any skeleton learn from the same files. Each is written whole or not at all; those that are there already are
+not drawn again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from trivox.data.samples import Sample, collate
+from trivox.errors import InputError
+from trivox.files.atomic import atomic_write
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import converted, root_points
+from trivox.models.backbones import BackboneOutput, MoveNetBackbone
+from trivox.models.configs import Model
+from trivox.models.folded import folded
+from trivox.models.weights import write_safetensors
+from trivox.progress import progress, say
+from trivox.synthetic.joints import BODY_JOINTS
+from trivox.training.config import Augmentation, Experiment, RenderedData
+from trivox.training.processes import Processes
+from trivox.training.rendered import RenderedScenes, chosen, with_views
+
+# What a file holds besides the backbone's output, the cameras' fields and the key of each sample.
+_FIELDS = ("present", "boxes_px", "points_mm", "row")
+_OUTPUTS = ("heatmaps", "features", "deepest", "scores")
+_CAMERAS = ("K", "R", "t_mm", "distortion", "image_hw")
+_SETTINGS = "kept.json"
+
+
+@dataclass(frozen=True)
+class KeptScenes:
+    """The scenes of `data` in the folder `data.kept`, as the backbone of `model` sees them."""
+
+    data: RenderedData
+    model: Model
+    vary: Augmentation
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        assert self.data.kept is not None
+        return self.data.kept
+
+    def path(self, scene: int) -> Path:
+        return self.folder / f"{self.data.world}-{self.data.first + scene:07d}.safetensors"
+
+    def drawn(self, processes: Processes, workers: int) -> KeptScenes:
+        """Itself, after the first process has drawn whatever was not there yet."""
+        if processes.is_first:
+            self.draw(workers)
+        processes.fabric.barrier()
+        return self
+
+    def draw(self, workers: int) -> None:
+        """Draw those that are not there yet. Raises `InputError` where the folder holds other ones."""
+        self._claim()
+        missing = [scene for scene in range(self.data.scenes) if not self.path(scene).is_file()]
+        if not missing:
+            return
+        say(
+            f"drawing {len(missing)} scenes, once, into {self.folder}; what is there already is kept if this is stopped"
+        )
+        loader = DataLoader(
+            _Drawing(self), sampler=missing, batch_size=None, num_workers=workers, worker_init_fn=_one_thread
+        )
+        with progress("drawing", self.data.scenes, self.data.scenes - len(missing), unit="scenes") as advance:
+            for _ in loader:
+                advance(1)
+
+    def _claim(self) -> None:
+        """Everything that decides what is in the files stands in the folder, and has to be the same later."""
+        own = json.dumps(self.settings(), indent=1)
+        path = self.folder / _SETTINGS
+        if not path.is_file():
+            with atomic_write(path) as temporary:
+                temporary.write_text(own, encoding="utf-8")
+        elif path.read_text("utf-8") != own:
+            raise InputError(
+                f"{self.folder} keeps scenes that were drawn with other settings (see {path}); give another folder "
+                "as data.kept, or remove this one"
+            )
+
+    def settings(self) -> dict:
+        """What decides the content of a file, besides its number."""
+        backbone = self.model.backbone
+        if not isinstance(backbone, MoveNetBackbone):
+            raise InputError(
+                "data.kept is for a frozen MoveNet; leave it out, or change model.backbone.kind to movenet"
+            )
+        data = asdict(self.data)
+        for name in ("kept", "scenes", "first", "motion"):
+            del data[name]
+        pictures = {
+            name: value for name, value in asdict(self.vary).items() if not name.endswith(("cubes", "cubes_mm"))
+        }
+        image_hw, profile = self.model.image_hw, self.model.profile.name
+        motion = None if self.data.motion is None else self.data.motion.name
+        return json.loads(
+            json.dumps(
+                {"format": 1, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
+                | {"image_hw": image_hw, "profile": profile, "backbone": backbone.name}
+            )
+        )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+class _Drawing(Dataset[int]):
+    """Item n draws scene n, looks at it, and writes its file."""
+
+    def __init__(self, kept: KeptScenes) -> None:
+        self.kept = kept
+
+    @cached_property
+    def scenes(self) -> RenderedScenes:
+        kept = self.kept
+        return RenderedScenes(
+            kept.data, kept.model, kept.data.scenes, kept.data.first, kept.vary, kept.seed, BODY_JOINTS
+        )
+
+    @cached_property
+    def backbone(self) -> MoveNetBackbone:
+        """Ready for pictures, in this process."""
+        return folded(cast(MoveNetBackbone, self.kept.model.backbone))
+
+    def __getitem__(self, scene: int) -> int:
+        samples = self.scenes[scene]
+        write_safetensors(self.kept.path(scene), self._tensors(samples), {"keys": json.dumps([s.key for s in samples])})
+        return scene
+
+    @torch.inference_mode()
+    def _tensors(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        batch = Sample.stack(samples)
+        tensors = {name: getattr(batch, name) for name in _FIELDS}
+        tensors |= {f"cameras.{name}": getattr(batch.cameras, name) for name in _CAMERAS}
+        looked = [self.backbone(sample.images) for sample in samples]
+        stacked = BackboneOutput.stack(looked)
+        return tensors | {name: getattr(stacked, name).half() for name in _OUTPUTS}
+
+
+class KeptSamples(Dataset[Sample]):
+    """Item n: instant n of the scenes, one after the other, with all the views that its scene has."""
+
+    def __init__(self, kept: KeptScenes) -> None:
+        self.kept, self.instants = kept, kept.data.instants
+        self.skeleton = kept.model.skeleton
+
+    def __len__(self) -> int:
+        return self.kept.data.scenes * self.instants
+
+    def __getitem__(self, row: int) -> Sample:
+        scene, instant = divmod(row, self.instants)
+        with safe_open(self.kept.path(scene), "pt") as file:
+            keys = json.loads(file.metadata()["keys"])
+            return self._sample(lambda name: file.get_slice(name)[instant], keys[instant], row)
+
+    def _sample(self, read: Callable[[str], Tensor], key: str, row: int) -> Sample:
+        K, R, t_mm, distortion, image_hw = (read(f"cameras.{name}") for name in _CAMERAS)
+        cameras = Cameras(K, R, t_mm, distortion, image_hw=image_hw)
+        body_mm = read("points_mm")
+        root = root_points(body_mm, torch.ones(len(body_mm), dtype=torch.bool), BODY_JOINTS)
+        joints = converted(body_mm, torch.isfinite(body_mm).all(-1), BODY_JOINTS, self.skeleton)
+        present = read("present")
+        return Sample(
+            images=torch.zeros(len(present), 3, 0, 0),
+            present=present,
+            cameras=cameras,
+            boxes_px=read("boxes_px"),
+            points_mm=joints.points,
+            valid=joints.valid,
+            centre_mm=root.points[0],
+            has_centre=root.valid[0],
+            row=torch.tensor(row),
+            key=key,
+            looked=BackboneOutput(**{name: read(name) for name in _OUTPUTS}),
+        )
+
+
+class KeptForScoring(Dataset[Sample]):
+    """The same, but of every sample the same number of views, black where a scene has fewer."""
+
+    def __init__(self, kept: KeptScenes, views: int | None) -> None:
+        self.samples, self.views = KeptSamples(kept), views or kept.data.cameras[1]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, row: int) -> Sample:
+        return chosen(self.samples[row], self.views, (0,))
+
+
+class KeptBatches:
+    """Batches of an epoch, the share of this process of each: all instants of all scenes, in an order of its own."""
+
+    def __init__(self, experiment: Experiment, kept: KeptScenes, share: int, shares: int) -> None:
+        self.experiment, self.samples = experiment, KeptSamples(kept)
+        size = experiment.optimizer.batch_size
+        wanted = experiment.samples_per_epoch
+        self.steps = min(len(self.samples), wanted or len(self.samples)) // size
+        if not self.steps:
+            raise InputError(
+                f"{len(self.samples)} samples do not fill a batch of {size}; draw more of them, or take a smaller batch"
+            )
+        self.part = slice(share * size // shares, (share + 1) * size // shares)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Sample]:
+        """The batches of an epoch, from the `first` on."""
+        experiment, size = self.experiment, self.experiment.optimizer.batch_size
+        order = np.random.default_rng([experiment.seed, epoch]).permutation(len(self.samples))
+        steps = [(number, order[number * size : (number + 1) * size][self.part]) for number in range(first, self.steps)]
+        batches = _Batches(self.samples, experiment, epoch)
+        yield from DataLoader(batches, sampler=steps, batch_size=None, num_workers=experiment.run.workers)  # pyright: ignore[reportArgumentType]
+
+
+class _Batches(Dataset[Sample]):
+    """A batch for its number and its rows."""
+
+    def __init__(self, samples: KeptSamples, experiment: Experiment, epoch: int) -> None:
+        self.samples, self.experiment, self.epoch = samples, experiment, epoch
+
+    def __getitem__(self, step: tuple[int, np.ndarray]) -> Sample:
+        number, rows = step
+        batch = [self.samples[int(row)] for row in rows]
+        return collate(with_views(batch, self.experiment, self.samples.kept.data, self.epoch, number))

@@ -1,0 +1,127 @@
+"""Scenes kept as a frozen backbone sees them: the same samples as freshly drawn ones, and the same answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import cast
+
+import pytest
+import torch
+
+from trivox.data.samples import Sample, collate
+from trivox.errors import InputError
+from trivox.evaluate_model import ask
+from trivox.geometry.skeletons import COCO_H36M_22, H36M_17, converted
+from trivox.models.configs import V2VConfig
+from trivox.models.volumetric import Volumetric
+from trivox.train import new_model
+from trivox.training.config import (
+    AlgebraicOptions,
+    CubeOptions,
+    Experiment,
+    MoveNetOptions,
+    OptimizerOptions,
+    RenderedData,
+    RunOptions,
+    VolumetricOptions,
+)
+from trivox.training.kept import KeptBatches, KeptForScoring, KeptSamples, KeptScenes
+from trivox.training.rendered import RenderedScenes
+
+pytestmark = pytest.mark.skipif(find_spec("anny") is None, reason="needs anny: pip install 'trivox[synth]'")
+
+MOVENET = MoveNetOptions(name="lightning")
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Two small scenes, drawn."""
+    kept = tmp_path_factory.mktemp("kept")
+    data = RenderedData(scenes=2, instants=3, cameras=(2, 3), size_hw=(96, 128), occlusion=("none",), kept=kept)
+    model = VolumetricOptions(
+        skeleton="coco_h36m22",
+        image_hw=(192, 192),
+        backbone=MOVENET,
+        inputs="both",
+        cube=CubeOptions(side_mm=2200, size=8),
+        v2v=V2VConfig(width=4, depth=1),
+    )
+    made = Experiment(model=model, data=data, optimizer=OptimizerOptions(batch_size=2), run=RunOptions(workers=0))
+    scenes_of(made).draw(workers=0)
+    return made
+
+
+def scenes_of(experiment: Experiment) -> KeptScenes:
+    data = cast(RenderedData, experiment.data)
+    return KeptScenes(data, new_model(experiment), experiment.augmentation, experiment.seed)
+
+
+def drawn(experiment: Experiment) -> list[Sample]:
+    data, model = cast(RenderedData, experiment.data), new_model(experiment)
+    scenes = RenderedScenes(data, model, data.scenes, data.first, experiment.augmentation, experiment.seed)
+    return [sample for scene in range(2) for sample in scenes[scene]]
+
+
+def test_kept_samples_are_the_drawn_ones(experiment: Experiment) -> None:
+    kept = KeptSamples(scenes_of(experiment))
+    assert len(kept) == 6
+    for i, fresh in enumerate(drawn(experiment)):
+        sample = kept[i]
+        assert (sample.key, int(sample.row)) == (fresh.key, int(fresh.row))
+        for name in ("present", "points_mm", "valid", "boxes_px", "has_centre"):
+            torch.testing.assert_close(getattr(sample, name), getattr(fresh, name), rtol=0, atol=1e-3)
+        torch.testing.assert_close(sample.centre_mm, fresh.centre_mm, rtol=0, atol=1e-2)
+        torch.testing.assert_close(sample.cameras.K, fresh.cameras.K)
+
+
+def test_models_say_the_same_of_kept_samples(experiment: Experiment) -> None:
+    kept = KeptSamples(scenes_of(experiment))
+    algebraic = AlgebraicOptions(skeleton="coco17", image_hw=(192, 192), backbone=MOVENET)
+    for options, within_mm in ((experiment.model, 1.0), (algebraic, 5.0)):
+        torch.manual_seed(0)
+        model = new_model(replace(experiment, model=options)).eval()
+        for i, fresh in enumerate(drawn(experiment)[:2]):
+            place = {"centre_mm": fresh.centre_mm[None]} if isinstance(model, Volumetric) else {}
+            with torch.inference_mode():
+                ours, theirs = (ask(model, collate([sample]), **place) for sample in (kept[i], fresh))
+            assert torch.equal(ours.valid, theirs.valid)
+            assert float((ours.points_mm - theirs.points_mm)[ours.valid].norm(dim=-1).median()) < within_mm
+
+
+def test_models_of_other_joints_learn_from_the_same_files(experiment: Experiment) -> None:
+    other = replace(experiment, model=replace(experiment.model, skeleton="h36m17"))
+    ours, theirs = KeptSamples(scenes_of(other))[0], KeptSamples(scenes_of(experiment))[0]
+    expected = converted(theirs.points_mm, theirs.valid, COCO_H36M_22, H36M_17).points
+    torch.testing.assert_close(ours.points_mm, expected, rtol=0, atol=1e-3)
+
+
+def test_shares_make_the_whole_and_epochs_differ(experiment: Experiment) -> None:
+    kept = scenes_of(experiment)
+    whole = list(KeptBatches(experiment, kept, 0, 1).epoch(0))
+    parts = zip(*(KeptBatches(experiment, kept, share, 2).epoch(0) for share in (0, 1)), strict=True)
+    assert [batch.key for batch in whole] == [first.key + second.key for first, second in parts]
+    assert len({key for batch in whole for key in batch.key}) == 6
+    assert [b.key for b in whole] != [b.key for b in KeptBatches(experiment, kept, 0, 1).epoch(1)]
+    assert [b.key for b in whole[1:]] == [b.key for b in KeptBatches(experiment, kept, 0, 1).epoch(0, first=1)]
+
+
+def test_scoring_has_one_number_of_views(experiment: Experiment) -> None:
+    kept = scenes_of(experiment)
+    assert {len(KeptForScoring(kept, views)[i].present) for i in range(6) for views in (None,)} == {3}
+    assert {len(KeptForScoring(kept, 2)[i].present) for i in range(6)} == {2}
+
+
+def test_what_is_there_is_not_drawn_again(experiment: Experiment) -> None:
+    kept = scenes_of(experiment)
+    before = kept.path(0).stat().st_mtime_ns
+    kept.path(1).unlink()
+    kept.draw(workers=0)
+    assert kept.path(1).is_file() and kept.path(0).stat().st_mtime_ns == before
+
+
+def test_other_settings_are_refused(experiment: Experiment) -> None:
+    data = cast(RenderedData, experiment.data)
+    with pytest.raises(InputError, match="other settings"):
+        scenes_of(replace(experiment, data=replace(data, occlusion=("heavy",)))).draw(workers=0)
+    scenes_of(replace(experiment, data=replace(data, scenes=1))).draw(workers=0)
