@@ -28,7 +28,7 @@ def test_the_score_is_that_of_the_files(demo):
     """Computed again from what a user finds in the folder, one joint at a time."""
     out, score = demo
     poses, truth = trivox.load_poses(out / "poses.npz"), read_npz(SCENE / "truth.npz")
-    assert poses.skeleton.names == tuple(truth["joint_names"])
+    assert poses.skeleton.names == tuple(truth["joints"])
     errors = (poses.points_mm[:, 0] - torch.from_numpy(truth["points_mm"][:, 0])).norm(dim=-1)
     assert score.mean_mm == pytest.approx(float(errors.mean()))
     limbs = [j for j, name in enumerate(poses.skeleton.names) if name.split("_")[-1] in LIMB_JOINTS]

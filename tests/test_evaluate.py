@@ -254,6 +254,22 @@ def test_results_say_which_joints_they_hold_where_their_number_would_mislead(lab
     assert load_reference_results(tmp_path / "h36m17.pkl").joints is None  # exactly the published format
 
 
+def test_a_truth_of_more_joints_serves_each_skeleton_within_it(tmp_path: Path) -> None:
+    """PANOPTIC_19 holds all of COCO_17 by name: the seventeen are compared, by a plain loop over names."""
+    truth, predicted = random_points(joints=19), random_points(joints=17)
+    trivox.save_poses(poses_of(truth, PANOPTIC_19), tmp_path / "truth.npz")
+    trivox.save_poses(poses_of(predicted, COCO_17), tmp_path / "poses.npz")
+    report = evaluate(tmp_path / "poses.npz", truth=tmp_path / "truth.npz")
+    errors = [
+        np.linalg.norm(predicted[:, 0, j] - truth[:, 0, PANOPTIC_19.names.index(name)], axis=-1)
+        for j, name in enumerate(COCO_17.names)
+    ]
+    assert report.choices["score_mm"] == pytest.approx(np.mean(errors))
+    assert tuple(report.choices["joints"]) == COCO_17.names
+    with pytest.raises(InputError, match="joints of coco17, the truth those of panoptic19"):
+        evaluate(tmp_path / "poses.npz", truth=tmp_path / "truth.npz", protocol="panoptic-relative")
+
+
 @pytest.mark.parametrize("skeleton", [COCO_17, PANOPTIC_19], ids=lambda s: s.name)
 def test_other_joints_are_refused_but_for_those_that_both_have(
     truth_file: Path, tmp_path: Path, skeleton: Skeleton

@@ -41,6 +41,7 @@ from trivox.geometry.poses import Poses
 from trivox.metrics.evaluation import Evaluation, Missing, evaluated
 from trivox.metrics.people_evaluation import evaluated_parts, evaluated_people
 from trivox.metrics.protocols import PROTOCOLS, protocol_named
+from trivox.metrics.truth import with_joints_of
 
 # Protocols of several people, beside those of `metrics.PROTOCOLS`.
 PEOPLE, PARTS = "people", "parts"
@@ -155,6 +156,8 @@ def _of_known_people(
     if truth is None or (target.shares_frames and not isinstance(predicted, Predictions)):
         raise InputError(f"the truth has several people in a frame, which {name} cannot tell apart; take `people`")
     ours, protocol = for_rows(predicted, target), protocol_named(name)
+    if name not in _OF_DATASET.values():
+        truth = with_joints_of(truth, ours.skeleton)
     other = replace(protocol, without_damaged=not protocol.without_damaged)
     some = bool(truth.damaged.any()) and not bool(truth.damaged.all())
     first, *rest = (

@@ -16,8 +16,10 @@ from trivox.data.human36m import SUBJECTS, TEST_SUBJECTS, TRIALS
 from trivox.errors import InputError
 from trivox.progress import progress
 from trivox.synthetic import layouts
+from trivox.synthetic.bodies import template
+from trivox.synthetic.clips import load_clips
 from trivox.synthetic.layouts import PictureFiles
-from trivox.synthetic.outlets import Advance
+from trivox.synthetic.outlets import Advance, check_even
 from trivox.synthetic.scene import Scene, SceneOptions, draw_scene
 from trivox.synthetic.worlds import World, scene_number
 
@@ -45,17 +47,26 @@ def synth(
     0 takes as many as the machine has cores. Raises `InputError` for bad options, or where `out` holds something else.
     """
     options = options or SceneOptions()
-    _check(scenes, layout, options, world, pictures)
-    for number in (seed, seed + scenes - 1):
-        for part in ("train", "test"):
-            scene_number(number, part)
+    _check(scenes, layout, options, seed, world, pictures)
     _claim(out, scenes, layout, options, seed, world, pictures)
     threads = threads or os.cpu_count() or 1
     with progress("rendering", total=scenes * options.frames) as advance:
         _WRITERS[layout](out, scenes, options, seed, world, pictures, threads, advance)
 
 
-def _check(scenes: int, layout: str, options: SceneOptions, world: str, pictures: str) -> None:
+def dataset_words(out: Path, layout: Layout) -> str:
+    """What the commands that read datasets are told to read these scenes."""
+    match layout:
+        case "scenes":
+            return str(out)
+        case "human36m":
+            return f"{out / layouts.HUMAN36M_LABELS} --pictures {out / 'processed'}"
+        case "panoptic":
+            return str(out / layouts.PANOPTIC_LABELS)
+
+
+def _check(scenes: int, layout: str, options: SceneOptions, seed: int, world: str, pictures: str) -> None:
+    """Refuse, before anything is written, what cannot be made."""
     for name, given, known in (
         ("layout", layout, get_args(Layout)),
         ("world", world, get_args(Worlds)),
@@ -69,6 +80,15 @@ def _check(scenes: int, layout: str, options: SceneOptions, world: str, pictures
     if layout == "human36m" and options.cameras != (4, 4):
         low, high = options.cameras
         raise InputError(f"Human3.6M has 4 cameras, not {low} to {high}; leave --cameras out, or use another layout")
+    if layout == "scenes" and pictures == "videos":
+        check_even(options.image_hw)
+    for part in ("train", "test"):
+        for number in (seed, seed + scenes - 1):
+            if world in (part, "both"):
+                scene_number(number, part)
+    if options.motion is not None:
+        load_clips(options.motion)
+    template()
 
 
 def _claim(out: Path, scenes: int, layout: str, options: SceneOptions, seed: int, world: str, pictures: str) -> None:

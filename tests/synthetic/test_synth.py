@@ -112,7 +112,11 @@ def test_the_same_command_goes_on_and_another_is_refused(tmp_path):
         (["--cameras", "5", "3"], "cameras are 5 to 3"),
         (["--layout", "human36m", "--cameras", "2", "6"], "Human3.6M has 4 cameras"),
         (["--seed", "-1"], "seed -1 is outside"),
+        (["--seed", "99999", "--scenes", "2", "--world", "test"], "seed 100000 is outside of the test world"),
         (["--frames", "0"], "0 frames"),
+        (["--frames", "2", "--fps", "1e-9"], "2 frames at 1e-09 per second"),
+        (["--image-size", "99", "120"], "even sides, not 99 x 120"),
+        (["--motion", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_bad_options_are_one_sentence_and_code_2(tmp_path, capsys, words, said):
@@ -138,6 +142,14 @@ def test_a_missing_package_is_one_sentence(tmp_path, capsys, monkeypatch):
         main(["synth", str(tmp_path / "out"), "--frames", "1"])
     assert stopped.value.code == 2
     assert "pip install 'trivox[synth]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_world_has_its_own_seeds(tmp_path):
+    """The training world has seeds beyond those of the test world."""
+    options = SceneOptions(frames=1, image_hw=(64, 64), cameras=(1, 1), occlusion="none")
+    synth(tmp_path, 1, "scenes", options, seed=999_999, world="train", pictures="images")
+    assert (tmp_path / "scene_999999" / "scene.json").is_file()
 
 
 @pytest.mark.skipif(find_spec("anny") is None, reason="needs anny: pip install 'trivox[synth]'")

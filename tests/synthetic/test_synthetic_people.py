@@ -137,3 +137,16 @@ def test_folders_without_usable_clips_are_refused(tmp_path):
     np.savez(other / "a.npz", joint_names=np.array(["root"]), clip=np.zeros((5, 1, 3), np.float32))
     with pytest.raises(trivox.InputError, match="lacks the joints"):
         load_clips(other)
+    two = tmp_path / "two"
+    two.mkdir()
+    stick_clip(two / "a.npz")
+    stick_clip(two / "b.npz")
+    with pytest.raises(trivox.InputError, match=r"b\.npz holds clips whose names another file has too .clip_a."):
+        load_clips(two)
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    with np.load(stick_clip(slow / "a.npz")) as clip:
+        names, points = clip["joint_names"], clip["clip_a"]
+    np.savez(slow / "a.npz", joint_names=names, clip_a=points, fps=np.array(0.0))
+    with pytest.raises(trivox.InputError, match="0.0 instants per second"):
+        load_clips(slow)

@@ -51,7 +51,7 @@ class Synth:
     """Standard deviation of how late or early each camera is."""
 
     def run(self) -> None:
-        from trivox.synth import synth
+        from trivox.synth import dataset_words, synth
         from trivox.synthetic.scene import SceneOptions
 
         options = SceneOptions(
@@ -68,3 +68,4 @@ class Synth:
         )
         synth(self.out, self.scenes, self.layout, options, self.seed, self.world, self.pictures)
         print(f"wrote {self.scenes} scene{'s' * (self.scenes != 1)} to {self.out}")
+        print(f"look at them: trivox dataset check {dataset_words(self.out, self.layout)} --out check.jpg")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from trivox.data.labels import Labels
 from trivox.errors import InputError
 from trivox.geometry.poses import Poses
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, conversion, converted
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,18 @@ def truth_of_labels(labels: Labels) -> Truth:
         np.array(actions, dtype=np.str_)[labels.recording],
         damaged[torch.from_numpy(labels.recording)],
     )
+
+
+def with_joints_of(truth: Truth, skeleton: Skeleton) -> Truth:
+    """The truth in the joints of `skeleton`, where it has them all and more; else as it is.
+
+    So a truth that serves several skeletons, as that of rendered scenes, is compared joint by joint with each.
+    """
+    more = set(skeleton.names) < set(truth.skeleton.names)
+    if not more or set(conversion(truth.skeleton, skeleton).quality) != {"exact"}:
+        return truth
+    joints = converted(truth.points_mm, truth.valid, truth.skeleton, skeleton)
+    return replace(truth, points_mm=joints.points, valid=joints.valid, skeleton=skeleton)
 
 
 def truth_of_poses(poses: Poses) -> Truth:

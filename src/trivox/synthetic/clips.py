@@ -42,7 +42,10 @@ def load_clips(folder: Path) -> dict[str, Motion]:
         raise InputError(f"there is no folder {folder}; give one that holds motion clips (.npz)")
     clips: dict[str, Motion] = {}
     for path in sorted(folder.glob("*.npz")):
-        clips |= {motion.name: motion for motion in _read(path)}
+        read = {motion.name: motion for motion in _read(path)}
+        if twice := sorted(clips.keys() & read.keys()):
+            raise InputError(f"{path} holds clips whose names another file has too ({', '.join(twice)}); rename them")
+        clips |= read
     if not clips:
         raise InputError(f"{folder} holds no motion clips; it needs .npz files with joint_names and arrays (T, J, 3)")
     return dict(sorted(clips.items()))
@@ -54,6 +57,8 @@ def _read(path: Path) -> list[Motion]:
         raise InputError(f"{path} has no joint_names; give clips with the joints of CMU's skeleton")
     names = [str(name) for name in arrays["joint_names"]]
     fps = float(arrays["fps"]) if "fps" in arrays else 30.0
+    if not 0 < fps <= 10_000:
+        raise InputError(f"{path} says {fps} instants per second; write the rate of the clips")
     clips = {name: array for name, array in arrays.items() if array.ndim == 3 and array.shape[1:] == (len(names), 3)}
     upper = "ltoes_end" in names
     wanted = {bone[upper] for bone in _TRUNK.values()}

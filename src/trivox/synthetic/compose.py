@@ -29,6 +29,32 @@ def unshadowed(y, x, fractions, places, lights, maps, near, near_cell, taps):
     return free
 
 
+@inlined
+def at_pixel(screen, faces, offsets, s, f, x, y):
+    """Barycentric shares of the corners of triangle f where sample s of a pixel sees it."""
+    i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+    px, py = x + offsets[s, 0], y + offsets[s, 1]
+    x0, y0 = screen[s, i, 0] - px, screen[s, i, 1] - py
+    x1, y1 = screen[s, j, 0] - px, screen[s, j, 1] - py
+    x2, y2 = screen[s, k, 0] - px, screen[s, k, 1] - py
+    p, q, m = x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
+    total = p + q + m
+    p, q = p / total, q / total
+    return p, q, 1.0 - p - q
+
+
+@inlined
+def between(values, c, i, j, k, p, q, m):
+    """Column c of the vertices' values at a point of a triangle."""
+    return p * values[i, c] + q * values[j, c] + m * values[k, c]
+
+
+@inlined
+def cell(place_mm, cell_mm, count):
+    """The cell of a pattern that repeats every `count` cells."""
+    return int(np.floor(place_mm / cell_mm)) % count
+
+
 @compiled
 def compose(
     still, fractions, places, lights, maps, near, near_cell, taps, ids, screen, offsets, faces, material, rest,
@@ -61,28 +87,14 @@ def compose(
                 if f < 0:
                     still_samples += 1
                     continue
-                i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-                px, py = x + offsets[s, 0], y + offsets[s, 1]
-                x0, y0 = screen[s, i, 0] - px, screen[s, i, 1] - py
-                x1, y1 = screen[s, j, 0] - px, screen[s, j, 1] - py
-                x2, y2 = screen[s, k, 0] - px, screen[s, k, 1] - py
-                p, q, m = x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
-                total = p + q + m
-                p, q = p / total, q / total
-                m = 1.0 - p - q
-                cx = int(np.floor((p * rest[i, 0] + q * rest[j, 0] + m * rest[k, 0]) / cell_mm)) % C
-                cy = int(np.floor((p * rest[i, 1] + q * rest[j, 1] + m * rest[k, 1]) / cell_mm)) % C
-                cz = int(np.floor((p * rest[i, 2] + q * rest[j, 2] + m * rest[k, 2]) / cell_mm)) % C
-                kind = material[f]
-                r += linear[cells[kind, cx, cy, cz, 0]] * (
-                    p * irradiance[i, 0] + q * irradiance[j, 0] + m * irradiance[k, 0]
-                )
-                g += linear[cells[kind, cx, cy, cz, 1]] * (
-                    p * irradiance[i, 1] + q * irradiance[j, 1] + m * irradiance[k, 1]
-                )
-                b += linear[cells[kind, cx, cy, cz, 2]] * (
-                    p * irradiance[i, 2] + q * irradiance[j, 2] + m * irradiance[k, 2]
-                )
+                i, j, k, kind = faces[f, 0], faces[f, 1], faces[f, 2], material[f]
+                p, q, m = at_pixel(screen, faces, offsets, s, f, x, y)
+                cx = cell(between(rest, 0, i, j, k, p, q, m), cell_mm, C)
+                cy = cell(between(rest, 1, i, j, k, p, q, m), cell_mm, C)
+                cz = cell(between(rest, 2, i, j, k, p, q, m), cell_mm, C)
+                r += linear[cells[kind, cx, cy, cz, 0]] * between(irradiance, 0, i, j, k, p, q, m)
+                g += linear[cells[kind, cx, cy, cz, 1]] * between(irradiance, 1, i, j, k, p, q, m)
+                b += linear[cells[kind, cx, cy, cz, 2]] * between(irradiance, 2, i, j, k, p, q, m)
             share = free * still_samples
             out[y, x, 0] = (still[y, x, 0] * share + r) / S
             out[y, x, 1] = (still[y, x, 1] * share + g) / S

@@ -83,8 +83,10 @@ def joints_mm(body: Body, turns: np.ndarray, heads_mm: np.ndarray) -> np.ndarray
     shared = body.template
     hanging = np.zeros((len(used), len(shared.bones)))
     np.put_along_axis(hanging, shared.bone_index[used].astype(np.int64), shared.bone_weight[used].astype(np.float64), 1)
-    share = of_vertices @ hanging  # (J, B)
-    moments = np.einsum("ju,ub,uc->jbc", of_vertices, hanging, body.vertices_mm[used], optimize=True)
+    # Plain sums: a matrix product's last bits would depend on how many threads share it.
+    share = np.einsum("ju,ub->jb", of_vertices, hanging)
+    rest = body.vertices_mm[used]
+    moments = np.stack([np.einsum("ju,ub->jb", of_vertices, hanging * x[:, None]) for x in rest.T], -1)
     offsets = moments - share[..., None] * body.bone_heads_mm
     share = share + of_bones
-    return np.einsum("fbik,jbk->fji", turns, offsets, optimize=True) + share @ heads_mm
+    return np.einsum("fbik,jbk->fji", turns, offsets) + np.einsum("jb,fbi->fji", share, heads_mm)

@@ -30,6 +30,9 @@ from trivox.synthetic.outlets import Advance, write_images, write_videos
 from trivox.synthetic.scene import Scene
 
 PictureFiles = Literal["videos", "images"]
+# Where the label files of a layout are below its folder.
+HUMAN36M_LABELS = Path("extra") / "human36m-multiview-labels-GTbboxes.npy"
+PANOPTIC_LABELS = Path("cmu-multiview-labels.npy")
 # Our world (z up) as Panoptic turns it (y down): x, y, z become x, -z, y.
 _PANOPTIC_FROM_WORLD = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
 
@@ -124,7 +127,7 @@ def write_human36m_labels(root: Path, takes: dict[str, Scene]) -> None:
         "human36m", recordings, CAMERAS, replace(cameras, distortion_model="human36m"), frames,
         [np.zeros(len(rows), np.int64) for rows in points], points, boxes, pictures_in(root / "processed"),
     )  # fmt: skip
-    write_human36m_npy(labels, root / "extra" / "human36m-multiview-labels-GTbboxes.npy")
+    write_human36m_npy(labels, root / HUMAN36M_LABELS)
 
 
 def human36m_take(number: int, subject: str) -> str:
@@ -175,7 +178,7 @@ def write_panoptic_labels(root: Path, sequences: dict[str, Scene]) -> None:
         list(frames), list(people), [rows.reshape(-1, len(PANOPTIC_19), 3) for rows in points], boxes,
         pictures_of(root), np.stack([np.arange(len(names)) < len(scene.views) for scene in scenes]),
     )  # fmt: skip
-    write_panoptic_npy(labels, root / "cmu-multiview-labels.npy")
+    write_panoptic_npy(labels, root / PANOPTIC_LABELS)
     parts = {"train": "train", "val": "test"}
     split = {
         part: [{name: [[0, scene.options.frames]]} for name, scene in sequences.items() if scene.world == world]

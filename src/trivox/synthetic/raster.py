@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trivox.geometry.triangulation.compiled import compiled
+from trivox.geometry.triangulation.compiled import compiled, inlined
 
 # Four samples on a rotated grid: every row and column of a quarter pixel is hit once.
 SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)
@@ -38,33 +38,52 @@ def project(points_mm, R, t_mm, K, distortion, out):
         out[n, 2] = 1.0 / z
 
 
+@inlined
+def corners(points, faces, f, ox, oy):
+    """x, y of a triangle's corners seen from a sample's place in the pixel, and twice its area.
+
+    The area is negative where the front is seen, and 0 where a corner is behind the camera.
+    """
+    i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+    x0, y0 = points[i, 0] - ox, points[i, 1] - oy
+    x1, y1 = points[j, 0] - ox, points[j, 1] - oy
+    x2, y2 = points[k, 0] - ox, points[k, 1] - oy
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    in_front = points[i, 2] > 0.0 and points[j, 2] > 0.0 and points[k, 2] > 0.0
+    return x0, y0, x1, y1, x2, y2, area if in_front else 0.0
+
+
+@inlined
+def span(a, b, c, size):
+    """First and last whole number between the least and the most of three that is a row or column of the picture."""
+    return max(0, int(np.ceil(min(a, b, c)))), min(size - 1, int(np.floor(max(a, b, c))))
+
+
+@inlined
+def shares(x, y, x0, y0, x1, y1, x2, y2, inverse):
+    """Barycentric shares of the first two corners at a pixel; `inverse` of twice the area."""
+    a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
+    b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
+    return a, b
+
+
 @compiled
 def rasterise(points, faces, two_sided, offset, first_id, depth, ids):
     """Draw triangles (points: x, y, 1/z) into `depth` and `ids` (h, w), sampled at pixel + offset."""
     h, w = depth.shape
-    ox, oy = offset[0], offset[1]
     for f in range(faces.shape[0]):
-        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        qi, qj, qk = points[i, 2], points[j, 2], points[k, 2]
-        if qi <= 0.0 or qj <= 0.0 or qk <= 0.0:
-            continue
-        x0, y0 = points[i, 0] - ox, points[i, 1] - oy
-        x1, y1 = points[j, 0] - ox, points[j, 1] - oy
-        x2, y2 = points[k, 0] - ox, points[k, 1] - oy
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        x0, y0, x1, y1, x2, y2, area = corners(points, faces, f, offset[0], offset[1])
         if area == 0.0 or (area > 0.0 and not two_sided[f]):
             continue
-        left = max(0, int(np.ceil(min(x0, x1, x2))))
-        right = min(w - 1, int(np.floor(max(x0, x1, x2))))
+        left, right = span(x0, x1, x2, w)
         if left > right:
             continue
-        top = max(0, int(np.ceil(min(y0, y1, y2))))
-        bottom = min(h - 1, int(np.floor(max(y0, y1, y2))))
+        top, bottom = span(y0, y1, y2, h)
+        qi, qj, qk = points[faces[f, 0], 2], points[faces[f, 1], 2], points[faces[f, 2], 2]
         inverse = 1.0 / area
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
-                a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
-                b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
+                a, b = shares(x, y, x0, y0, x1, y1, x2, y2, inverse)
                 c = 1.0 - a - b
                 if a < 0.0 or b < 0.0 or c < 0.0:
                     continue
@@ -76,30 +95,21 @@ def rasterise(points, faces, two_sided, offset, first_id, depth, ids):
 
 @compiled
 def rasterise_depth(points, faces, depth):
-    """Depth only, both sides, one sample per cell: what a light sees."""
+    """Depth only, fronts only, one sample in the middle of each cell: what a light sees."""
     h, w = depth.shape
     for f in range(faces.shape[0]):
-        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        qi, qj, qk = points[i, 2], points[j, 2], points[k, 2]
-        if qi <= 0.0 or qj <= 0.0 or qk <= 0.0:
-            continue
-        x0, y0 = points[i, 0] - 0.5, points[i, 1] - 0.5
-        x1, y1 = points[j, 0] - 0.5, points[j, 1] - 0.5
-        x2, y2 = points[k, 0] - 0.5, points[k, 1] - 0.5
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        x0, y0, x1, y1, x2, y2, area = corners(points, faces, f, 0.5, 0.5)
         if area >= 0.0:
             continue
-        left = max(0, int(np.ceil(min(x0, x1, x2))))
-        right = min(w - 1, int(np.floor(max(x0, x1, x2))))
+        left, right = span(x0, x1, x2, w)
         if left > right:
             continue
-        top = max(0, int(np.ceil(min(y0, y1, y2))))
-        bottom = min(h - 1, int(np.floor(max(y0, y1, y2))))
+        top, bottom = span(y0, y1, y2, h)
+        qi, qj, qk = points[faces[f, 0], 2], points[faces[f, 1], 2], points[faces[f, 2], 2]
         inverse = 1.0 / area
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
-                a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
-                b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
+                a, b = shares(x, y, x0, y0, x1, y1, x2, y2, inverse)
                 if a < 0.0 or b < 0.0 or a + b > 1.0:
                     continue
                 q = a * qi + b * qj + (1.0 - a - b) * qk

@@ -16,6 +16,7 @@ from trivox.synthetic.fabrics import CELL_MM, LINEAR
 from trivox.synthetic.optics import developed, even_gain
 from trivox.synthetic.rigs import View
 from trivox.synthetic.scene import Scene
+from trivox.synthetic.shading import shade
 from trivox.synthetic.skinning import skin
 from trivox.synthetic.worlds import generator
 
@@ -91,7 +92,6 @@ class Renderer:
         times = sorted({time for chosen in instants.values() for time in chosen} | set(middles))
         bones = [person.posed(np.array(times)) for person in scene.people]
         posed = dict(zip(times, pool.map(lambda i: self._posed(bones, i), range(len(times))), strict=True))
-        middles = sorted({float(clock + offset) for offset in scene.offsets_s})
         lit = dict(zip(middles, pool.map(lambda time: self._lit(posed[time]), middles), strict=True))
 
         def draw(v: int) -> np.ndarray:
@@ -165,7 +165,7 @@ class Renderer:
         count = len(self._lights_still)
         picture = np.empty((h, w, 3), np.float32)
         fractions, places = np.zeros((h, w, count), np.float32), np.zeros((h, w, 3), np.float32)
-        solids.shade(
+        shade(
             rays, view.R, view.position_mm, geometry, texture, second, tile, glow, depth, hit, self._lights_still,
             self._maps_still, self.scene.room.ambient, self._textures, lighting.TAPS, 1.0 / view.K[0, 0],
             np.empty(7), np.empty((count, 3)), np.empty(3), picture, fractions, places,

@@ -54,11 +54,8 @@ def _places(rng: np.random.Generator, kind: RigKind, count: int, room: np.ndarra
         case "ceiling":
             height = ceiling - rng.uniform(80, 350, count)
         case "tripod":
-            around = (
-                start
-                + rng.uniform(0, 2 * np.pi) * 0
-                + 2 * np.pi * (np.arange(count) + rng.uniform(0, 0.8, count)) / count
-            )
+            rng.random()  # nothing needs this number any more; those after it keep their places
+            around = start + 2 * np.pi * (np.arange(count) + rng.uniform(0, 0.8, count)) / count
             height = rng.uniform(750, 1650, count)
         case "any":
             around = rng.uniform(0, 2 * np.pi, count)

@@ -21,12 +21,14 @@ from trivox.synthetic.optics import CLEAN, Optics, draw_optics
 from trivox.synthetic.people import LONGEST_PATH_MM, Person, draw_motion, draw_person
 from trivox.synthetic.rigs import RIG_KINDS, RigKind, View, disturbed, draw_rig
 from trivox.synthetic.rooms import Room, add_lights, draw_size, empty_room, furnish
+from trivox.synthetic.segments import Motion
 from trivox.synthetic.worlds import Ingredients, World, check, draw, generator, scene_number
 
 Occlusion = Literal["none", "some", "heavy"]
 # Furniture in the way and passers-by, at most.
 _OCCLUDERS: dict[Occlusion, int] = {"none": 0, "some": 4, "heavy": 9}
 _PASSERS_BY: dict[Occlusion, int] = {"none": 0, "some": 1, "heavy": 3}
+_LONGEST_S = 3600
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class SceneOptions:
             raise InputError(f"no kind of rig is given; use one or more of {', '.join(RIG_KINDS)}")
         if self.frames < 1 or not self.fps > 0 or self.fps > 1000:
             raise InputError(f"{self.frames} frames at {self.fps} per second; use at least 1, at more than 0 to 1000")
+        if (seconds := (self.frames - 1) / self.fps) > _LONGEST_S:
+            given = f"{self.frames} frames at {self.fps} per second take {seconds:.0f} s"
+            raise InputError(f"{given}; use fewer, or more per second, for {_LONGEST_S} s at most")
         if not all(64 <= side <= 4096 for side in self.image_hw):
             raise InputError(f"pictures of {self.image_hw[0]} x {self.image_hw[1]} pixels; use sides of 64 to 4096")
         if self.occlusion not in _OCCLUDERS:
@@ -151,73 +156,107 @@ def _rig(names: tuple[str, ...], views: tuple[View, ...]) -> Rig:
     return Rig(names, cameras, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
 
 
+class _Draws:
+    """The random numbers of one scene, and the numbered ingredients that were drawn with them."""
+
+    def __init__(self, scene: int, world: World) -> None:
+        self.scene = scene
+        self.world: World = world
+        self.rng = self.stream()
+        self._numbers: dict[str, list[int]] = {pool: [] for pool in ("body", "motion", "rig", "outfit")}
+        self._clips: list[str] = []
+
+    def stream(self, *more: int) -> np.random.Generator:
+        """Random numbers of the scene's own that depend on nothing drawn before."""
+        return generator("scene", self.scene, *more)
+
+    def number(self, pool: str) -> int:
+        self._numbers[pool].append(draw(self.rng, pool, self.world))
+        return self._numbers[pool][-1]
+
+    def motion(self, seconds: float, folder: Path | None) -> Motion:
+        motion, number, clip = draw_motion(self.rng, self.world, seconds, folder)
+        self._numbers["motion"].append(number)
+        self._clips += [clip] if clip else []
+        return motion
+
+    def ingredients(self, textures: list[int]) -> Ingredients:
+        named = {pool: tuple(given) for pool, given in self._numbers.items()}
+        return Ingredients(named | {"texture": tuple(textures), "scene": (self.scene,)}, tuple(self._clips))
+
+
 def draw_scene(
     seed: int, options: SceneOptions | None = None, world: World = "train", like: Scene | None = None
 ) -> Scene:
     """The scene of a seed; with the rig (and the room's size) of another one where `like` is given.
 
-    Raises `InputError` for a seed outside of the world, or where Anny is missing.
+    Raises `InputError` for a seed outside of the world, or where Anny is missing. What is drawn when decides what every
+    seed looks like: another order would be another world.
     """
     options = options or SceneOptions()
-    rng = generator("scene", scene_number(seed, world))
-    numbers: dict[str, list[int]] = {pool: [] for pool in ("body", "motion", "rig", "outfit")}
-    clips: list[str] = []
-
-    def drawn(pool: str) -> int:
-        numbers[pool].append(draw(rng, pool, world))
-        return numbers[pool][-1]
-
-    palette = Palette(generator("scene", scene_number(seed, world), 1), world)
-    half_mm = draw_size(rng) if like is None else like.room.half_mm
-    room = empty_room(rng, half_mm, palette, options.checker_floor_mm)
-    seconds = (options.frames - 1) / options.fps + 0.1
-    people: list[Person] = []
-    for place in _places(rng, half_mm, _PASSERS_BY[options.occlusion]):
-        motion, number, clip = draw_motion(rng, world, seconds, options.motion)
-        numbers["motion"].append(number)
-        clips += [clip] if clip else []
-        people.append(draw_person(drawn("body"), drawn("outfit"), motion, room.colours, place))
-    rig_rng = generator("rig", drawn("rig"))
-    count = int(rig_rng.integers(options.cameras[0], options.cameras[1] + 1))
-    kind = options.rigs[int(rig_rng.integers(len(options.rigs)))]
-    path = people[0].motion.root_mm
-    middle = (path[:, :2].min(0) + path[:, :2].max(0)) / 2
-    views = draw_rig(rig_rng, kind, count, half_mm, options.image_hw, middle) if like is None else list(like.views)
-    count = len(views)
-    add_lights(rng, room)
-    clear = np.concatenate([person.motion.root_mm[::3, :2] for person in people])
-    occluders = int(rng.integers(0, _OCCLUDERS[options.occlusion] + 1))
-    furnish(rng, room, clear, np.stack([view.position_mm for view in views]), occluders, int(rng.integers(3, 12)))
-    ingredients = Ingredients(
-        {pool: tuple(given) for pool, given in numbers.items()}
-        | {"texture": tuple(palette.numbers), "scene": (scene_number(seed, world),)},
-        tuple(clips),
-    )
+    draws = _Draws(scene_number(seed, world), world)
+    palette = Palette(draws.stream(1), world)
+    half_mm = draw_size(draws.rng) if like is None else like.room.half_mm
+    room = empty_room(draws.rng, half_mm, palette, options.checker_floor_mm)
+    people = _people(draws, options, room)
+    views = _views(draws, options, room, people[0].motion.root_mm)
+    views = views if like is None else like.views
+    add_lights(draws.rng, room)
+    _furnish(draws.rng, room, people, views, options.occlusion)
+    ingredients = draws.ingredients(palette.numbers)
     check(ingredients, world)
-    camera_rng = generator("scene", scene_number(seed, world), 2)
-    told_rng = generator("scene", scene_number(seed, world), 3)
+    filming, telling = draws.stream(2), draws.stream(3)
     return Scene(
-        seed,
-        world,
-        options,
-        ingredients,
-        tuple(f"cam{v + 1:02d}" for v in range(count)),
-        tuple(views),
-        _told(told_rng, views, options.calibration_noise) if like is None else like.told,
-        tuple(draw_optics(camera_rng) if options.effects else CLEAN for _ in views),
-        told_rng.normal(size=count) * options.time_offset_ms / 1000,
-        camera_rng.random(count) < 0.7,
-        float(camera_rng.choice([0.0, 1.0], p=[0.3, 0.7]) * camera_rng.uniform(0.004, 0.035))
-        if options.effects
-        else 0.0,
-        room,
-        tuple(people),
+        seed=seed,
+        world=world,
+        options=options,
+        ingredients=ingredients,
+        names=tuple(f"cam{v + 1:02d}" for v in range(len(views))),
+        views=views,
+        told=_told(telling, views, options.calibration_noise) if like is None else like.told,
+        optics=tuple(draw_optics(filming) if options.effects else CLEAN for _ in views),
+        offsets_s=telling.normal(size=len(views)) * options.time_offset_ms / 1000,
+        blurred=filming.random(len(views)) < 0.7,
+        shutter_s=_shutter_s(filming) if options.effects else 0.0,
+        room=room,
+        people=people,
     )
 
 
-def _told(rng: np.random.Generator, views: list[View], noise: float) -> tuple[View, ...]:
+def _people(draws: _Draws, options: SceneOptions, room: Room) -> tuple[Person, ...]:
+    seconds = (options.frames - 1) / options.fps + 0.1
+    people = []
+    for place in _places(draws.rng, room.half_mm, _PASSERS_BY[options.occlusion]):
+        motion = draws.motion(seconds, options.motion)
+        people.append(draw_person(draws.number("body"), draws.number("outfit"), motion, room.colours, place))
+    return tuple(people)
+
+
+def _views(draws: _Draws, options: SceneOptions, room: Room, path_mm: np.ndarray) -> tuple[View, ...]:
+    """A rig that looks at the middle of a path (F, 3)."""
+    rng = generator("rig", draws.number("rig"))
+    count = int(rng.integers(options.cameras[0], options.cameras[1] + 1))
+    kind = options.rigs[int(rng.integers(len(options.rigs)))]
+    middle = (path_mm[:, :2].min(0) + path_mm[:, :2].max(0)) / 2
+    return tuple(draw_rig(rng, kind, count, room.half_mm, options.image_hw, middle))
+
+
+def _furnish(
+    rng: np.random.Generator, room: Room, people: tuple[Person, ...], views: tuple[View, ...], occlusion: Occlusion
+) -> None:
+    clear = np.concatenate([person.motion.root_mm[::3, :2] for person in people])
+    occluders, clutter = int(rng.integers(0, _OCCLUDERS[occlusion] + 1)), int(rng.integers(3, 12))
+    furnish(rng, room, clear, np.stack([view.position_mm for view in views]), occluders, clutter)
+
+
+def _shutter_s(rng: np.random.Generator) -> float:
+    """The exposure time; three scenes in ten are lit so well that nothing blurs."""
+    return float(rng.choice([0.0, 1.0], p=[0.3, 0.7]) * rng.uniform(0.004, 0.035))
+
+
+def _told(rng: np.random.Generator, views: tuple[View, ...], noise: float) -> tuple[View, ...]:
     """The views as a calibration with this much error tells them."""
-    return tuple(disturbed(rng, view, noise) for view in views) if noise > 0 else tuple(views)
+    return tuple(disturbed(rng, view, noise) for view in views) if noise > 0 else views
 
 
 def _places(rng: np.random.Generator, half_mm: np.ndarray, passers_by: int) -> list[np.ndarray]:
