@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"data", "synthetic"},
     {"losses", "metrics"},
     {
+        "benchmark",
         "calibration_report",
         "dataset_check",
         "dataset_drawing",

@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import tyro
 from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, subcommand
 
+from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
@@ -35,10 +36,17 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Train, subcommand("train")]
         | Annotated[ShowBoard, subcommand("board")]
+        | Annotated[Benchmark, subcommand("benchmark")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Synth, subcommand("synth")]
     ]
 ]
+
+
+class Runnable(Protocol):
+    """Any command, with its options."""
+
+    def run(self) -> None: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +66,20 @@ Synchronized, calibrated videos of people in, 3D joints in millimetres out.
 
 def _parsed(
     arguments: Sequence[str],
-) -> Predict | Triangulate | Calibration | Weights | Prepare | Dataset | Evaluate | Train | ShowBoard | Demo | Synth:
+) -> (
+    Predict
+    | Triangulate
+    | Calibration
+    | Weights
+    | Prepare
+    | Dataset
+    | Evaluate
+    | Train
+    | ShowBoard
+    | Benchmark
+    | Demo
+    | Synth
+):
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 
 

@@ -167,7 +167,7 @@ H36M_17 = Skeleton(
 )
 COCO_H36M_22 = Skeleton(
     "coco_h36m22",
-    (*_COCO_NAMES, "pelvis", "spine", "neck", "head_nose", "head_top"),
+    (*_COCO_NAMES, "pelvis", "spine", "neck", "head_top", "head_nose"),
     (*H36M_17.bones, *_FACE, ("head_nose", "nose")),
     "pelvis",
 )  # the joints of both, so that a model of these gives either

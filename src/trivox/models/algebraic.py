@@ -18,6 +18,7 @@ from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
+from trivox.geometry.triangulation.refinement import checked_positive
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
@@ -69,7 +70,9 @@ def shared_confidences(confidences: Float[Tensor, "B V J"], view_mask: Bool[Tens
 class Algebraic(nn.Module):
     """The joints of `skeleton` from the heatmaps of `backbone`, weighed by its joint confidences.
 
-    `image_hw` is the size of pictures that the model was trained with; it takes others.
+    With `huber_px` the linear solution, as published, is where a robust one begins: the point of the least weighted
+    reprojection error, Huber's constant in pixels of the pictures given. `image_hw` is the size of pictures that the
+    model was trained with; it takes others.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Algebraic(nn.Module):
         use_confidences: bool = True,
         heatmap_softmax: bool = True,
         heatmap_multiplier: float = 100.0,
+        huber_px: float | None = None,
         profile: Profile = TRIVOX,
         image_hw: tuple[int, int] = (384, 384),
     ) -> None:
@@ -88,7 +92,9 @@ class Algebraic(nn.Module):
         check_multiplier(heatmap_multiplier, "heatmap_multiplier")
         self.backbone: AnyBackbone = backbone
         self.skeleton, self.profile, self.image_hw = skeleton, profile, image_hw
-        self.use_confidences = use_confidences
+        if huber_px is not None:
+            checked_positive("huber_px", huber_px)
+        self.use_confidences, self.huber_px = use_confidences, huber_px
         self.heatmap_softmax, self.heatmap_multiplier = heatmap_softmax, heatmap_multiplier
 
     def forward(self, images: Tensor, cameras: Cameras, view_mask: Tensor | None = None) -> Triangulated:
@@ -114,7 +120,8 @@ class Algebraic(nn.Module):
         points_px = self.profile.pixels(read.cells, image_hw, size_of(read.maps), self.backbone.stride)
         confidences = self._confidences(views)
         weights = torch.where(read.seen, shared_confidences(confidences, view_mask), 0.0)
-        found = triangulate(points_px, self.profile.seen(cameras), weights)
+        refine = {} if self.huber_px is None else {"refine": True, "huber_px": self.huber_px}
+        found = triangulate(points_px, self.profile.seen(cameras), weights, **refine)
         used = found.inliers.to(confidences)
         trust = (confidences * used).sum(1) / used.sum(1).clamp_min(1)
         return replace(

@@ -109,6 +109,7 @@ class AlgebraicConfig(_Common):
     use_confidences: bool
     heatmap_softmax: bool
     heatmap_multiplier: Positive
+    huber_px: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +165,7 @@ def built(config: RansacConfig | AlgebraicConfig | VolumetricConfig) -> Model:
             use_confidences=config.use_confidences,
             heatmap_softmax=config.heatmap_softmax,
             heatmap_multiplier=config.heatmap_multiplier,
+            huber_px=config.huber_px,
             **common,
         )
     cube = config.cube
@@ -204,6 +206,7 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
             use_confidences=model.use_confidences,
             heatmap_softmax=model.heatmap_softmax,
             heatmap_multiplier=model.heatmap_multiplier,
+            huber_px=model.huber_px,
             **common,
         )
     cube, net = model.cube, model.volume_net

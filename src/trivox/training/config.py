@@ -91,6 +91,7 @@ class AlgebraicOptions(CommonModelOptions):
     use_confidences: bool = True
     heatmap_softmax: bool = True
     heatmap_multiplier: Positive = 100.0
+    huber_px: Positive | None = None
 
     def config(self) -> AlgebraicConfig:
         """What the model is made of."""
@@ -98,6 +99,7 @@ class AlgebraicOptions(CommonModelOptions):
             use_confidences=self.use_confidences,
             heatmap_softmax=self.heatmap_softmax,
             heatmap_multiplier=self.heatmap_multiplier,
+            huber_px=self.huber_px,
             **self.common(joints=self.use_confidences),
         )
 
