@@ -9,7 +9,7 @@ from trivox.errors import InputError
 from trivox.geometry.rig import Rig
 from trivox.lift import METHODS
 from trivox.models.algebraic import Algebraic
-from trivox.models.checkpoints import load_model
+from trivox.models.checkpoints import TRAINED, load_model
 from trivox.models.configs import Model
 from trivox.models.ransac import Ransac
 from trivox.models.volumetric import Volumetric
@@ -42,16 +42,14 @@ def check_precision(precision: str) -> None:
 def chosen_model(method: str | None, weights: str | Path | Model | None) -> Model | None:
     """The model that `method` and `weights` name together; None for what the bundled networks do alone.
 
-    Raises `InputError` for a method that does not exist, lacks its weights, or is not that of the weights.
+    A learned method without weights takes the model that comes along. Raises `InputError` for a method that does not
+    exist, or is not that of the weights.
     """
     if method not in (None, *METHODS, "algebraic", "volumetric"):
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}, algebraic, volumetric")
+    if weights is None and method in TRAINED:
+        return load_model(method)
     if weights is None:
-        if method in ("algebraic", "volumetric"):
-            raise InputError(
-                f"the {method} method needs a trained model; give its file as weights (--weights FILE), made by "
-                "`trivox weights import` or trivox.save_model"
-            )
         return None
     model = load_model(weights) if isinstance(weights, str | Path) else weights
     holds = next(name for name, kind in _MODELS.items() if isinstance(model, kind))

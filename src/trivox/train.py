@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trivox.data.samples import Sample
 from trivox.errors import InputError
@@ -39,7 +40,9 @@ from trivox.training.objective import Answering, Found, Question, Shared, answer
 from trivox.training.optimization import (
     Averaged,
     freeze_what_stays,
+    freezing_step,
     learning,
+    learns,
     make_optimizer,
     measuring,
     norms_of,
@@ -52,6 +55,7 @@ from trivox.training.run_folder import RunFolder, Standing, load_state, save_sta
 from trivox.training.scoring import HeldOut, record_of
 
 _MEASURED_BATCHES = 4  # whose statistics new batch norms are frozen with
+_MEASURED_AGAIN = 64  # and those that were live before, whose batches differ in their number of views
 
 
 def train(
@@ -130,7 +134,8 @@ class Run:
         """Forward, loss, backward, clip, step, log."""
         begun, experiment, step = time.perf_counter(), self.experiment, self.standing.step
         fabric, options = self.processes.fabric, experiment.optimizer
-        learning(self.model, options)
+        self._freeze_when_due()
+        learning(self.model, step < freezing_step(self.steps, options))
         set_rates(self.wrapped_optimizer, rate_factor(step, self.steps, options))
         batch = batch.to(fabric.device)
         whole = self.counts(batch)
@@ -249,17 +254,25 @@ class Run:
         if sentences := [sentence for sentence in self.processes.joined([said]) if sentence]:
             raise InputError(sentences[0])
 
-    @torch.no_grad()
     def _freeze_statistics(self) -> None:
-        """Give new batch norms the statistics of a few batches, the same in every process, before they are frozen."""
+        """Give new batch norms the statistics of a few batches, before they are frozen."""
         new = [norm for norm in norms_of(self.model) if int(cast(Tensor, norm.num_batches_tracked)) == 0]
-        if self.experiment.optimizer.batch_norm == "live" or not new:
-            return
+        if self.experiment.optimizer.batch_norm == "frozen" and new:
+            self._measure(new, _MEASURED_BATCHES)
+
+    def _freeze_when_due(self) -> None:
+        """Statistics that were live are measured once more, with the weights of now, and stay."""
+        options = self.experiment.optimizer
+        if options.batch_norm == "live" and self.standing.step == freezing_step(self.steps, options):
+            self._measure([norm for norm in norms_of(self.model) if learns(norm)], _MEASURED_AGAIN)
+
+    @torch.no_grad()
+    def _measure(self, norms: list[_BatchNorm], count: int) -> None:
+        """The mean statistics of the first batches of an epoch, the same in every process."""
         self.model.eval()
-        alone = Processes(self.processes.fabric, 0, 1)
-        batches = batches_of(self.experiment, self.model, alone)
-        with measuring(new):
-            for batch, _ in zip(batches.epoch(0), range(_MEASURED_BATCHES), strict=False):
+        batches = batches_of(self.experiment, self.model, Processes(self.processes.fabric, 0, 1))
+        with measuring(norms):
+            for batch, _ in zip(batches.epoch(0), range(count), strict=False):
                 Answering(self.model)(question_of(batch.to(self.processes.fabric.device), self.experiment, 0))
 
     def _wrapped(self) -> tuple[Any, Any]:

@@ -150,8 +150,6 @@ def test_another_model_is_another_job(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "algebraic"}, "algebraic method needs a trained model"),
-        ({"method": "volumetric"}, "volumetric method needs a trained model"),
         ({"method": "volumetric", "weights": algebraic()}, "for the method algebraic, not volumetric"),
         ({"method": "linear", "weights": algebraic()}, "for the method algebraic, not linear"),
         ({"weights": "nowhere.safetensors"}, "no model file nowhere.safetensors"),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from trivox.data.open_labels import load_labels, save_labels
 from trivox.errors import InputError
 from trivox.models.checkpoints import load_model
 from trivox.models.movenet import load_movenet
-from trivox.train import new_model, train
+from trivox.train import Run, new_model, train
 from trivox.training.experiment_files import load_experiment
 from trivox.training.run_folder import RunFolder
 
@@ -272,3 +273,26 @@ def test_a_run_is_not_mixed_with_another(
     with pytest.raises(InputError, match=said):
         train(write_experiment(tmp_path / "e.yaml", dataset, **changes), out=undisturbed, resume=resume)
     assert (undisturbed / "state.safetensors").read_bytes() == before
+
+
+def test_live_statistics_freeze_when_told(tmp_path: Path) -> None:
+    """They move with every step until then, are measured once more, and stay while weights go on learning."""
+    path = write_experiment(
+        tmp_path / "e.yaml", write_dataset(tmp_path), optimizer__batch_norm="live", optimizer__freeze_after=0.5
+    )
+    seen: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+    class Watched(Run):
+        def save_state(self) -> None:
+            block = self.model.volume_net.front_layers[0].block  # pyright: ignore[reportAttributeAccessIssue]
+            seen.append((self.standing.step, block[1].running_mean.clone(), block[0].weight.detach().clone()))
+
+    run = Watched(load_experiment(path), RunFolder(tmp_path / "run"), False)
+    run.to_the_end()
+    half = run.steps // 2
+    before = [mean for step, mean, _ in seen if step <= half]
+    after = [mean for step, mean, _ in seen if step > half]
+    assert len(before) > 2 and len(after) > 2
+    assert all(not torch.equal(a, b) for a, b in pairwise(before))
+    assert all(torch.equal(a, b) for a, b in pairwise(after)) and not torch.equal(before[-1], after[0])
+    assert not torch.equal(seen[-2][2], seen[-3][2])

@@ -23,7 +23,7 @@ from trivox.models.configs import (
     read_config,
     written,
 )
-from trivox.models.weights import check_tensors, read_safetensors, write_safetensors
+from trivox.models.weights import BUNDLED, check_tensors, read_safetensors, write_safetensors
 
 # Under this name the config stands in the file.
 _CONFIG = "trivox_model"
@@ -42,6 +42,8 @@ def _bundled(name: Literal["thunder", "lightning"], side: int) -> RansacConfig:
     )
 
 
+# Their files hold what was trained here; MoveNet stays where it is. docs/models has a card for each.
+TRAINED = ("algebraic", "volumetric")
 NAMED = {"ransac-thunder": _bundled("thunder", 256), "ransac-lightning": _bundled("lightning", 192)}
 
 
@@ -72,11 +74,11 @@ def load_model(path_or_name: Path | str) -> Model:
     """
     if str(path_or_name) in NAMED:
         return built(NAMED[str(path_or_name)]).eval()
-    path = Path(path_or_name)
+    path = BUNDLED / f"{path_or_name}.safetensors" if str(path_or_name) in TRAINED else Path(path_or_name)
     if not path.exists():
         raise InputError(
             f"there is no model file {path}, and no model of that name; give a file of save_model or of "
-            f"`trivox weights import`, or one of {', '.join(NAMED)}"
+            f"`trivox weights import`, or one of {', '.join((*TRAINED, *NAMED))}"
         )
     if path.suffix in (".pth", ".pt", ".ckpt"):
         raise InputError(

@@ -261,6 +261,8 @@ class OptimizerOptions(Strict):
     ema            share of the averaged weights that stays in each step; None: no averaging.
     batch_norm     "frozen": statistics stay, those of new parts are measured before the first step. "live": every
                    batch has its own, as published; several processes need GPUs for it.
+    freeze_after   with "live": from this share of the steps on statistics are measured once more and stay. Live ones
+                   are of one number of views in every batch, those that are kept of all; what learns gets used to them.
     """
 
     lr: NotNegative = 1e-3
@@ -276,6 +278,7 @@ class OptimizerOptions(Strict):
     accumulate: Count = 1
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     batch_norm: Literal["frozen", "live"] = "frozen"
+    freeze_after: Share | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,12 +128,22 @@ def norms_of(module: nn.Module) -> list[_BatchNorm]:
     return [part for part in module.modules() if isinstance(part, _BatchNorm)]
 
 
-def learning(model: Model, options: OptimizerOptions) -> None:
+def learning(model: Model, is_live: bool) -> None:
     """Ready for a step: statistics of batch norm stay as they are, or, if live, those of parts that learn do not."""
     model.train()
     for norm in norms_of(model):
-        learns = any(p.requires_grad for p in norm.parameters())
-        norm.train(options.batch_norm == "live" and learns)
+        norm.train(is_live and learns(norm))
+
+
+def learns(norm: _BatchNorm) -> bool:
+    return any(p.requires_grad for p in norm.parameters())
+
+
+def freezing_step(steps: int, options: OptimizerOptions) -> int:
+    """Before which step (from 0) of a run of so many the statistics of batch norm become frozen."""
+    if options.batch_norm == "frozen":
+        return 0
+    return steps if options.freeze_after is None else round(options.freeze_after * steps)
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""MoveNet in a volumetric model: its heatmaps in the cube, joints of any skeleton, files without its own weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from models.tiny import Tiny, scene
+
+from trivox.errors import InputError
+from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, Skeleton, conversion
+from trivox.geometry.volumes import Cube
+from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
+from trivox.models.checkpoints import load_model, save_model
+from trivox.models.v2v import V2V
+from trivox.models.views import look
+from trivox.models.volumetric import Inputs, Volumetric
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CENTRE_MM = torch.tensor([[0.0, 0.0, 900.0], [120.0, -80.0, 850.0]])
+
+
+def model_of(skeleton: Skeleton, inputs: Inputs) -> Volumetric:
+    torch.manual_seed(0)
+    v2v = V2V(VOLUME_CHANNELS, len(skeleton), width=4, depth=1, front=3)
+    return Volumetric(MoveNetBackbone("lightning"), v2v, skeleton, Cube(2200.0, 8), inputs=inputs).eval()
+
+
+@pytest.mark.parametrize("inputs", ["features", "heatmaps", "both"])
+def test_kept_views_give_the_same_answer_as_pictures(inputs: Inputs) -> None:
+    images, cameras, _ = scene(3)
+    model = model_of(COCO_17, inputs)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    with torch.inference_mode():
+        views = look(model.backbone, images, mask)
+        again = model.from_views(views, (192, 256), cameras, mask, centre_mm=CENTRE_MM)
+        assert torch.equal(again.points_mm, model(images, cameras, centre_mm=CENTRE_MM).points_mm)
+
+
+def test_only_the_stated_maps_go_into_the_cube() -> None:
+    """What is not among the inputs has no influence on the joints, what is has one."""
+    images, cameras, _ = scene(2)
+    mask = torch.ones(2, 2, dtype=torch.bool)
+    for inputs, sees_heatmaps, sees_features in (("features", 0, 1), ("heatmaps", 1, 0), ("both", 1, 1)):
+        model = model_of(COCO_17, inputs)
+        views = look(model.backbone, images, mask)
+        for name, is_seen in (("heatmaps", sees_heatmaps), ("features", sees_features)):
+            given = views.map(lambda t: t.detach())
+            changed = getattr(given, name).requires_grad_()
+            model.from_views(given, (192, 256), cameras, mask, centre_mm=CENTRE_MM).points_mm.sum().backward()
+            assert (changed.grad is not None and bool((changed.grad != 0).any())) == bool(is_seen)
+
+
+def test_joints_that_the_heatmaps_do_not_show_have_no_score() -> None:
+    images, cameras, _ = scene(3)
+    with torch.inference_mode():
+        found = model_of(COCO_H36M_22, "both")(images, cameras, centre_mm=CENTRE_MM)
+    quality = conversion(COCO_17, COCO_H36M_22).quality
+    assert found.scores is not None and found.points_px is not None
+    for joint, kind in enumerate(quality):
+        shown = kind != "missing"
+        assert bool((found.scores[..., joint] > 0).all()) == shown
+        assert bool((found.points_px[..., joint, :] != 0).any()) == shown
+    missing = [name for name, kind in zip(COCO_H36M_22.names, quality, strict=True) if kind == "missing"]
+    assert missing == ["spine", "head_top"]
+
+
+def test_both_sets_of_joints_are_exact_parts_of_the_common_one() -> None:
+    for part in (COCO_17, H36M_17):
+        assert set(conversion(COCO_H36M_22, part).quality) == {"exact"}
+
+
+@torch.inference_mode()
+def test_a_file_does_not_repeat_the_weights_of_the_package(tmp_path: Path) -> None:
+    images, cameras, _ = scene(2)
+    model = model_of(H36M_17, "both")
+
+    def read_back(name: str) -> torch.Tensor:
+        save_model(model, tmp_path / name)
+        return load_model(tmp_path / name)(images, cameras, centre_mm=CENTRE_MM).points_mm
+
+    untouched = model(images, cameras, centre_mm=CENTRE_MM).points_mm
+    assert torch.equal(read_back("small.safetensors"), untouched)
+    assert (tmp_path / "small.safetensors").stat().st_size < 100_000
+    model.backbone.trunk.backbone.stem.bias.add_(0.01)  # tuned: now the file has them
+    tuned = model(images, cameras, centre_mm=CENTRE_MM).points_mm
+    assert not torch.equal(tuned, untouched)
+    assert torch.equal(read_back("tuned.safetensors"), tuned)
+
+
+def test_heatmaps_that_are_no_probabilities_are_refused() -> None:
+    with pytest.raises(InputError, match="MoveNet"):
+        Volumetric(Tiny(), V2V(VOLUME_CHANNELS, 17, width=4, depth=1), COCO_17, Cube(2500.0, 8), inputs="both")
