@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from models.tiny import Tiny, scene
 
 from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, Skeleton, conversion
+from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.volumes import Cube
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
-from trivox.models.checkpoints import load_model, save_model
+from trivox.models.checkpoints import TRAINED, load_model, save_model
 from trivox.models.v2v import V2V
 from trivox.models.views import look
-from trivox.models.volumetric import Inputs, Volumetric
+from trivox.models.volumetric import Inputs, Volumetric, agreed
+from trivox.models.weights import BUNDLED
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,14 +46,15 @@ def test_only_the_stated_maps_go_into_the_cube() -> None:
     """What is not among the inputs has no influence on the joints, what is has one."""
     images, cameras, _ = scene(2)
     mask = torch.ones(2, 2, dtype=torch.bool)
-    for inputs, sees_heatmaps, sees_features in (("features", 0, 1), ("heatmaps", 1, 0), ("both", 1, 1)):
+    seen: dict[Inputs, tuple[bool, bool]] = {"features": (False, True), "heatmaps": (True, False), "both": (True, True)}
+    for inputs, (sees_heatmaps, sees_features) in seen.items():
         model = model_of(COCO_17, inputs)
         views = look(model.backbone, images, mask)
         for name, is_seen in (("heatmaps", sees_heatmaps), ("features", sees_features)):
             given = views.map(lambda t: t.detach())
             changed = getattr(given, name).requires_grad_()
             model.from_views(given, (192, 256), cameras, mask, centre_mm=CENTRE_MM).points_mm.sum().backward()
-            assert (changed.grad is not None and bool((changed.grad != 0).any())) == bool(is_seen)
+            assert (changed.grad is not None and bool((changed.grad != 0).any())) == is_seen
 
 
 def test_joints_that_the_heatmaps_do_not_show_have_no_score() -> None:
@@ -93,3 +97,53 @@ def test_a_file_does_not_repeat_the_weights_of_the_package(tmp_path: Path) -> No
 def test_heatmaps_that_are_no_probabilities_are_refused() -> None:
     with pytest.raises(InputError, match="MoveNet"):
         Volumetric(Tiny(), V2V(VOLUME_CHANNELS, 17, width=4, depth=1), COCO_17, Cube(2500.0, 8), inputs="both")
+
+
+def test_agreeing_peaks_decide_and_others_do_not() -> None:
+    """With coarse joints near the truth, perfect peaks in three views and one that lies give the truth."""
+    _, cameras, truth_mm = scene(4)
+    truth_mm = truth_mm.float()
+    cameras = cameras.to(torch.float32)
+    points_px = cameras.project(truth_mm[:, None])
+    points_px[:, 2] += 60.0
+    coarse_mm = truth_mm + 15.0
+    ones = torch.ones(2, 4, 17)
+    found = Triangulated(
+        coarse_mm,
+        ones[:, 0] > 0,
+        ones[:, 0],
+        ones > 0,
+        ones,
+        torch.zeros(2, 17, 3, 3),
+        points_px=points_px,
+        scores=ones,
+    )
+    sure = agreed(found, cameras, 20.0)
+    assert float((sure.points_mm - truth_mm).norm(dim=-1).amax()) < 0.5
+    assert bool((~sure.inliers[:, 2]).all()) and bool(sure.inliers[:, [0, 1, 3]].all())
+    # One view alone is no triangulation: the joint stays where the volume put it.
+    alone = replace(found, inliers=found.inliers & (torch.arange(4) == 0)[:, None])
+    assert torch.equal(agreed(alone, cameras, 20.0).points_mm, coarse_mm)
+
+
+def test_passes_and_agreement_are_for_evaluation_only() -> None:
+    images, cameras, _ = scene(3)
+    plain, refined = model_of(COCO_17, "both"), model_of(COCO_17, "both")
+    refined.passes, refined.agree_px = 2, 20.0
+    place = {"centre_mm": CENTRE_MM + 60}
+    assert not torch.equal(plain(images, cameras, **place).points_mm, refined(images, cameras, **place).points_mm)
+    for model in (plain, refined):
+        model.train()
+        for part in model.modules():
+            if isinstance(part, torch.nn.BatchNorm3d):
+                part.eval()
+    assert torch.equal(plain(images, cameras, **place).points_mm, refined(images, cameras, **place).points_mm)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_models_that_come_along_are_small_and_ready(name: str) -> None:
+    assert (BUNDLED / f"{name}.safetensors").stat().st_size < 15e6
+    images, cameras, _ = scene(3, image_hw=(256, 256))
+    with torch.inference_mode():
+        found = load_model(name)(images, cameras)
+    assert len(found.points_mm[0]) == {"algebraic": 17, "volumetric": 22}[name] and found.points_mm.isfinite().all()

@@ -284,8 +284,10 @@ def test_live_statistics_freeze_when_told(tmp_path: Path) -> None:
 
     class Watched(Run):
         def save_state(self) -> None:
-            block = self.model.volume_net.front_layers[0].block  # pyright: ignore[reportAttributeAccessIssue]
-            seen.append((self.standing.step, block[1].running_mean.clone(), block[0].weight.detach().clone()))
+            tensors = self.model.state_dict()
+            first = "volume_net.front_layers.0.block"
+            mean, weight = tensors[f"{first}.1.running_mean"], tensors[f"{first}.0.weight"]
+            seen.append((self.standing.step, mean.clone(), weight.clone()))
 
     run = Watched(load_experiment(path), RunFolder(tmp_path / "run"), False)
     run.to_the_end()

@@ -123,6 +123,8 @@ class VolumetricConfig(_Common):
     v2v: V2VConfig
     volume_softmax: bool
     volume_multiplier: Positive
+    passes: Annotated[int, Field(ge=1, le=8)] = 1
+    agree_px: Positive | None = None
 
 
 ModelConfig = Annotated[RansacConfig | AlgebraicConfig | VolumetricConfig, Field(discriminator="method")]
@@ -178,6 +180,8 @@ def built(config: RansacConfig | AlgebraicConfig | VolumetricConfig) -> Model:
         inputs=config.inputs,
         volume_softmax=config.volume_softmax,
         volume_multiplier=config.volume_multiplier,
+        passes=config.passes,
+        agree_px=config.agree_px,
         **common,
     )
 
@@ -217,6 +221,8 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
         v2v=V2VConfig(width=net.output_layer.in_channels, depth=net.depth, front=net.front),
         volume_softmax=model.volume_softmax,
         volume_multiplier=model.volume_multiplier,
+        passes=model.passes,
+        agree_px=model.agree_px,
         **common,
     )
 

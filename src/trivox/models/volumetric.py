@@ -6,6 +6,7 @@ volume per joint; the joint is the mean voxel. It needs to know where the person
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -16,14 +17,21 @@ from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation import triangulate, triangulate_ransac
+from trivox.geometry.triangulation.refinement import checked_positive
 from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax_3d, unproject
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.ransac import peak_points, triangulate_peaks
+from trivox.models.ransac import THRESHOLD_PX, peak_points
 from trivox.models.v2v import V2V
 from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
 
 Inputs = Literal["features", "heatmaps", "both"]
+
+_LEAST_TRUST = 0.01  # every view that is there has a say in where the person is
+_LARGEST_BODY_MM = 900.0  # from the middle of a body to its root
+_AGREED_MM = 300.0  # a place further off than this was not what the volume meant
+HUBER_SHARE = 0.4  # of the distance within which views agree: 8 pixels of 20
 
 
 class Volumetric(nn.Module):
@@ -34,6 +42,10 @@ class Volumetric(nn.Module):
     "conf" and "conf_norm" need a backbone with feature confidences. `image_hw` is the size of pictures that the model
     was trained with; it takes others, and any number of views from one up. MoveNet serves any skeleton here: its
     heatmaps stay COCO's.
+
+    Two options concern evaluation alone. `passes`: how many cubes are looked at, each after the first around the root
+    that the one before found. `agree_px`: views whose peak lies within so many pixels (of the pictures) of a joint's
+    projection make its final place, by robust triangulation, where there are two of them and it stays within 300 mm.
     """
 
     def __init__(
@@ -47,6 +59,8 @@ class Volumetric(nn.Module):
         inputs: Inputs = "features",
         volume_softmax: bool = True,
         volume_multiplier: float = 1.0,
+        passes: int = 1,
+        agree_px: float | None = None,
         profile: Profile = TRIVOX,
         image_hw: tuple[int, int] = (384, 384),
     ) -> None:
@@ -57,12 +71,15 @@ class Volumetric(nn.Module):
         check_multiplier(volume_multiplier, "volume_multiplier")
         _check_parts(cube, v2v, aggregation)
         _check_inputs(inputs, backbone)
+        checked_positive("passes", passes)
+        checked_positive("agree_px", 1.0 if agree_px is None else agree_px)
         # The names of the published checkpoints.
         self.backbone: Any = backbone  # an `AnyBackbone`
         channels = (inputs != "heatmaps") * backbone.feature_channels + (inputs != "features") * backbone.joints
         self.process_features = nn.Sequential(nn.Conv2d(channels, VOLUME_CHANNELS, 1))
         self.volume_net = v2v
         self.inputs: Inputs = inputs
+        self.passes, self.agree_px = passes, agree_px
         self.heatmap_skeleton: Skeleton = heatmap_skeleton
         self.skeleton, self.profile, self.image_hw = skeleton, profile, image_hw
         self.cube: Cube = cube
@@ -111,10 +128,30 @@ class Volumetric(nn.Module):
         located = torch.ones_like(mask[:, 0])
         if centre_mm is None:
             centre_mm, located = self.own_centre_mm(views, image_hw, cameras, mask)
+        grid_mm, found = self._found(views, image_hw, seen_cameras, mask, centre_mm, angle_rad)
+        for _ in range(0 if self.training else self.passes - 1):
+            root = root_points(
+                found.points_mm, torch.ones_like(found.points_mm[..., 0], dtype=torch.bool), self.skeleton
+            )
+            grid_mm, found = self._found(views, image_hw, seen_cameras, mask, root.points[:, 0], angle_rad)
+        described = self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
+        if self.training or self.agree_px is None:
+            return described
+        return agreed(described, seen_cameras, self.agree_px)
+
+    def _found(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+        centre_mm: Float[Tensor, "B 3"],
+        angle_rad: Tensor | None,
+    ) -> tuple[Float[Tensor, "B X Y Z 3"], VolumePoints]:
+        """The cubes around `centre_mm`, and what the network finds in them."""
         grid_mm = self.cube.voxel_centres(centre_mm.to(views.features), angle_rad)
-        volume = self._volume(views, image_hw, seen_cameras, grid_mm, mask)
-        found = soft_argmax_3d(self.volume_net(volume), grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
-        return self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
+        volumes = self.volume_net(self._volume(views, image_hw, cameras, grid_mm, view_mask))
+        return grid_mm, soft_argmax_3d(volumes, grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
 
     @torch.no_grad()
     def own_centre_mm(
@@ -124,12 +161,19 @@ class Volumetric(nn.Module):
         cameras: Cameras,
         view_mask: Bool[Tensor, "B V"],
     ) -> tuple[Float[Tensor, "B 3"], Bool[Tensor, "B"]]:
-        """Where the peaks of the heatmaps put the skeleton's root, or else the middle of its joints; and success."""
-        stride = self.backbone.stride
-        found = triangulate_peaks(views, image_hw, stride, cameras, view_mask, self.profile, refine=False)
+        """Where the peaks of the heatmaps put the skeleton's root, or else their median joint; and success.
+
+        A root further from the median joint than a body reaches is not believed.
+        """
+        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        weights = torch.where(view_mask[..., None], trusted(views, view_mask).clamp_min(_LEAST_TRUST), 0.0)
+        found = triangulate_ransac(
+            peaks_px, self.profile.seen(cameras), weights, threshold_px=THRESHOLD_PX, refine=False
+        )
+        middle = torch.where(found.valid[..., None], found.points_mm, torch.nan).nanmedian(1).values.nan_to_num()
         root = root_points(found.points_mm, found.valid, self.heatmap_skeleton)
-        middle = found.points_mm.sum(1) / found.valid.sum(1, keepdim=True).clamp_min(1)
-        return torch.where(root.valid, root.points[:, 0], middle), found.valid.any(1)
+        is_near = root.valid & ((root.points[:, 0] - middle).norm(dim=-1, keepdim=True) < _LARGEST_BODY_MM)
+        return torch.where(is_near, root.points[:, 0], middle), found.valid.any(1)
 
     def _volume(
         self,
@@ -216,6 +260,31 @@ class Volumetric(nn.Module):
         if self.aggregation == "conf":
             return weights
         return weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+@torch.no_grad()
+def agreed(found: Triangulated, cameras: Cameras, within_px: float) -> Triangulated:
+    """Joints triangulated from the views that agree with them, where that can be done; the others as they were.
+
+    The volume tells which peak of a heatmap is the joint and which is not; the peaks know better where exactly it is.
+    """
+    assert found.points_px is not None and found.scores is not None
+    missed_px = _missed_px(found.points_mm, found.points_px, cameras)
+    in_front = cameras.to(found.points_mm.dtype).depth_mm(found.points_mm[:, None]) > 0
+    agrees = found.inliers & in_front & (missed_px < within_px) & (found.scores > 0)
+    weights = torch.where(agrees, found.scores, 0.0)
+    again = triangulate(found.points_px, cameras, weights, refine=True, huber_px=HUBER_SHARE * within_px)
+    stays = (again.points_mm - found.points_mm).norm(dim=-1) < _AGREED_MM
+    sound = again.valid & stays & (agrees.sum(1) >= 2)
+    points_mm = torch.where(sound[..., None], again.points_mm.to(found.points_mm), found.points_mm)
+    inliers = torch.where(sound[:, None], agrees, found.inliers)
+    missed_px = torch.where(inliers & (found.scores > 0), _missed_px(points_mm, found.points_px, cameras), 0.0)
+    covariance_mm2 = torch.where(
+        sound[..., None, None], again.covariance_mm2.to(found.covariance_mm2), found.covariance_mm2
+    )
+    return replace(
+        found, points_mm=points_mm, inliers=inliers, reprojection_px=missed_px, covariance_mm2=covariance_mm2
+    )
 
 
 def _check_parts(cube: Cube, v2v: V2V, aggregation: str) -> None:

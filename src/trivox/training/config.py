@@ -125,6 +125,8 @@ class VolumetricOptions(CommonModelOptions):
     v2v: V2VConfig = field(default_factory=V2VConfig)
     volume_softmax: bool = True
     volume_multiplier: Positive = 1.0
+    passes: Annotated[int, Field(ge=1, le=8)] = 1
+    agree_px: Positive | None = None
 
     def config(self) -> VolumetricConfig:
         """What the model is made of."""
@@ -138,6 +140,8 @@ class VolumetricOptions(CommonModelOptions):
             v2v=self.v2v,
             volume_softmax=self.volume_softmax,
             volume_multiplier=self.volume_multiplier,
+            passes=self.passes,
+            agree_px=self.agree_px,
             **self.common(features=self.aggregation.startswith("conf")),
         )
 
