@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from trivox.models.movenet_trunk import Convolution
 from trivox.models.packed import PackedConvolution, has_onednn
 from trivox.models.pose_resnet import BasicBlock, Bottleneck, PoseResNet
-from trivox.models.v2v import ResBlock
+from trivox.models.v2v import V2V, ResBlock
 
 Network = TypeVar("Network", bound=nn.Module)
 Activation = Literal["none", "relu"]
@@ -52,7 +52,9 @@ def _folded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
             setattr(module, name, part)
         module.deconv_layers.append(ToFloat32())
     for name, child in module.named_children():
-        setattr(module, name, _folded(child, dtype))
+        # The last layers of a volume network: a fortieth of its work, and half of what bfloat16 moves joints by.
+        part = torch.float32 if isinstance(module, V2V) and name == "back_layers" else dtype
+        setattr(module, name, _folded(child, part))
     return module
 
 
@@ -116,6 +118,8 @@ class FoldedConvolution(nn.Module):
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         x = x.to(self.dtype, memory_format=self.memory_format)
+        if plus is not None:
+            plus = plus.to(self.dtype, memory_format=self.memory_format)
         if self.state == "plain":
             return self._plain(x, plus)
         if self.state == "to pack":
