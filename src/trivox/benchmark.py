@@ -43,7 +43,7 @@ SETS: dict[SetName, Occlusion] = {"clean": "none", "occluded": "heavy"}
 VIEWS = (2, 3, 4, 8)
 SCENES, INSTANTS = 80, 4
 
-# Fixed before any model was trained, by benchmarks/ransac_threshold.py on the training world.
+# Chosen by benchmarks/ransac_threshold.py on the training world, without a look at models or the test world.
 THRESHOLD_PX, HUBER_PX = 12.0, 8.0
 
 Method = Callable[[Sample], Triangulated]

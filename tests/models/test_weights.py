@@ -29,7 +29,8 @@ def test_every_bundled_file_is_recorded_and_sound() -> None:
     assert {path.stem for path in BUNDLED.glob("*.safetensors")} == set(SHA256)
     for name, digest in SHA256.items():
         tensors = read_safetensors(BUNDLED / f"{name}.safetensors", digest).tensors
-        assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
+        dtypes = {tensor.dtype for tensor in tensors.values()}
+        assert not name.startswith("movenet") or dtypes == {torch.float16}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\xff" * 7, b"PK\x03\x04 not weights", b"{" * 64])

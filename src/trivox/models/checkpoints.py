@@ -23,7 +23,7 @@ from trivox.models.configs import (
     read_config,
     written,
 )
-from trivox.models.weights import BUNDLED, check_tensors, read_safetensors, write_safetensors
+from trivox.models.weights import BUNDLED, SHA256, check_tensors, read_safetensors, write_safetensors
 
 # Under this name the config stands in the file.
 _CONFIG = "trivox_model"
@@ -85,7 +85,7 @@ def load_model(path_or_name: Path | str) -> Model:
             f"{path} is a checkpoint of torch, not a model file; make one of it with "
             f"`trivox weights import {path} --out {path.stem}.safetensors`"
         )
-    stored = read_safetensors(path)
+    stored = read_safetensors(path, SHA256.get(str(path_or_name)))
     if _CONFIG not in stored.texts:
         raise InputError(
             f"{path} holds tensors, but does not say of which model; give a file of save_model or of "

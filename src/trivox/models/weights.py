@@ -2,8 +2,8 @@
 
 Checkpoints that torch has pickled are read, to be imported, by its unpickler for tensors only: it executes nothing.
 
-The networks that come with the package lie in `bundled/` in half precision, which is exact: they were
-published so.
+MoveNet's networks lie in `bundled/` in half precision, which is exact: they were published so. The models beside them
+were trained here (docs/model-cards.md) and are loaded by `checkpoints.load_model`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from trivox.errors import InputError
 
 BUNDLED = Path(__file__).parent / "bundled"
 SHA256 = {
+    "algebraic": "4d7cc98bd18b9931f8ab449619e16c8b058cb31ed92d56c649a3699729e5c7b5",
+    "volumetric": "697d60f4ed86f518388f9ef40c5771ca5a064a673e6b1670fadc9acf50540718",
     "movenet_lightning": "c2ac13dc9be9b1a6f9ad2923f02950c2ddef87cc4532efa067c05a513d039b31",
     "movenet_thunder": "398a18c2d47cf36a6b3f5282ed5db8481506c169943c4178678e358b6325e0e5",
     "movenet_multipose": "837474d53b9eb8637d9099763230a26de1bb083598b7d1ff5d79c5214dc69d51",
