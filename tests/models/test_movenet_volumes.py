@@ -13,11 +13,12 @@ from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, Skeleton, conversion
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.volumes import Cube
+from trivox.models.agreement import agreed
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
 from trivox.models.checkpoints import TRAINED, load_model, save_model
 from trivox.models.v2v import V2V
 from trivox.models.views import look
-from trivox.models.volumetric import Inputs, Volumetric, agreed
+from trivox.models.volumetric import Inputs, Volumetric
 from trivox.models.weights import BUNDLED
 
 pytestmark = pytest.mark.usefixtures("one_thread")

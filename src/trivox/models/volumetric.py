@@ -6,7 +6,6 @@ volume per joint; the joint is the mean voxel. It needs to know where the person
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,9 +16,10 @@ from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
-from trivox.geometry.triangulation import triangulate, triangulate_ransac
+from trivox.geometry.triangulation import triangulate_ransac
 from trivox.geometry.triangulation.refinement import checked_positive
 from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax_3d, unproject
+from trivox.models.agreement import agreed, missed_px
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.ransac import THRESHOLD_PX, peak_points
@@ -30,8 +30,6 @@ Inputs = Literal["features", "heatmaps", "both"]
 
 _LEAST_TRUST = 0.01  # every view that is there has a say in where the person is
 _LARGEST_BODY_MM = 900.0  # from the middle of a body to its root
-_AGREED_MM = 300.0  # a place further off than this was not what the volume meant
-HUBER_SHARE = 0.4  # of the distance within which views agree: 8 pixels of 20
 
 
 class Volumetric(nn.Module):
@@ -238,13 +236,13 @@ class Volumetric(nn.Module):
         peaks_px, scores = self._peaks(views, image_hw, view_mask)
         with torch.no_grad():
             share, covariance_mm2 = _spread(found.volumes, grid_mm)
-            missed_px = torch.where(scores > 0, _missed_px(points_mm, peaks_px, cameras), 0.0)
+            off_px = torch.where(scores > 0, missed_px(points_mm, peaks_px, cameras), 0.0)
         return Triangulated(
             points_mm,
             valid,
             torch.where(valid, share, 0.0),
             used,
-            torch.where(used, missed_px, 0.0),
+            torch.where(used, off_px, 0.0),
             torch.where(valid[..., None, None], covariance_mm2, 0.0),
             points_px=peaks_px,
             scores=scores,
@@ -260,31 +258,6 @@ class Volumetric(nn.Module):
         if self.aggregation == "conf":
             return weights
         return weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
-
-
-@torch.no_grad()
-def agreed(found: Triangulated, cameras: Cameras, within_px: float) -> Triangulated:
-    """Joints triangulated from the views that agree with them, where that can be done; the others as they were.
-
-    The volume tells which peak of a heatmap is the joint and which is not; the peaks know better where exactly it is.
-    """
-    assert found.points_px is not None and found.scores is not None
-    missed_px = _missed_px(found.points_mm, found.points_px, cameras)
-    in_front = cameras.to(found.points_mm.dtype).depth_mm(found.points_mm[:, None]) > 0
-    agrees = found.inliers & in_front & (missed_px < within_px) & (found.scores > 0)
-    weights = torch.where(agrees, found.scores, 0.0)
-    again = triangulate(found.points_px, cameras, weights, refine=True, huber_px=HUBER_SHARE * within_px)
-    stays = (again.points_mm - found.points_mm).norm(dim=-1) < _AGREED_MM
-    sound = again.valid & stays & (agrees.sum(1) >= 2)
-    points_mm = torch.where(sound[..., None], again.points_mm.to(found.points_mm), found.points_mm)
-    inliers = torch.where(sound[:, None], agrees, found.inliers)
-    missed_px = torch.where(inliers & (found.scores > 0), _missed_px(points_mm, found.points_px, cameras), 0.0)
-    covariance_mm2 = torch.where(
-        sound[..., None, None], again.covariance_mm2.to(found.covariance_mm2), found.covariance_mm2
-    )
-    return replace(
-        found, points_mm=points_mm, inliers=inliers, reprojection_px=missed_px, covariance_mm2=covariance_mm2
-    )
 
 
 def _check_parts(cube: Cube, v2v: V2V, aggregation: str) -> None:
@@ -351,12 +324,3 @@ def _spread(
     mean = weights @ places
     squares = weights @ (places[..., :, None] * places[..., None, :]).flatten(-2)
     return weights.amax(-1), squares.unflatten(-1, (3, 3)) - mean[..., :, None] * mean[..., None, :]
-
-
-def _missed_px(
-    points_mm: Float[Tensor, "B J 3"], peaks_px: Float[Tensor, "B V J 2"], cameras: Cameras
-) -> Float[Tensor, "B V J"]:
-    """Distance from each peak to the projection of its joint; 0 for a joint behind the camera."""
-    cameras = cameras.to(dtype=points_mm.dtype)
-    distance = (cameras.project(points_mm[:, None]) - peaks_px).norm(dim=-1)
-    return torch.where(cameras.depth_mm(points_mm[:, None]) > 0, distance, 0.0)
