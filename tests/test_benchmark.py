@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 from models.tiny import STRIDE, logits_of, scene
 
-from trivox.benchmark import INSTANTS, Errors, linear, ransac, rows_of
+from trivox.benchmark import INSTANTS, Errors, benchmark, linear, ransac, rows_of
 from trivox.data.samples import Sample
+from trivox.errors import InputError
 from trivox.models.backbones import BackboneOutput
 
 
@@ -53,3 +57,10 @@ def test_plain_methods_find_what_perfect_heatmaps_show() -> None:
         found = method(batch)
         assert bool(found.valid.all())
         assert float((found.points_mm - truth_mm).norm(dim=-1).mean()) < cell_mm / 2
+
+
+def test_models_that_see_through_another_network_are_refused(tmp_path: Path) -> None:
+    for models, scenes, what in ((("ransac-lightning",), 1, "another backbone"), ((), 0, "0 scenes")):
+        with pytest.raises(InputError, match=what):
+            benchmark(tmp_path, models=models, scenes=scenes)
+    assert not any(tmp_path.iterdir())

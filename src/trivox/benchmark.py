@@ -23,13 +23,14 @@ from rich.table import Table
 from torch import Tensor
 
 from trivox.data.samples import Sample, collate
+from trivox.errors import InputError
 from trivox.evaluate_model import ask
 from trivox.files.atomic import atomic_write
 from trivox.geometry.heatmaps import peaks
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate, triangulate_ransac
-from trivox.models.backbones import STRIDE, BackboneOutput
+from trivox.models.backbones import STRIDE, BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
 from trivox.progress import progress
@@ -206,6 +207,15 @@ def _bootstrapped(own: _OfScenes, baseline: _OfScenes) -> tuple[tuple[float, flo
     return cast("tuple[tuple[float, float], tuple[float, float]]", tuple(low_high))
 
 
+def _with_thunder(name: str | Path) -> Model:
+    """A model that sees through the network whose answers are kept. Raises `InputError` for another one."""
+    model = load_model(name)
+    backbone = model.backbone
+    if not isinstance(backbone, MoveNetBackbone) or backbone.name != "thunder" or not backbone.is_bundled():
+        raise InputError(f"{name} has another backbone than MoveNet Thunder as it was published; use trivox evaluate")
+    return model
+
+
 def methods_of(models: Mapping[str, Model]) -> dict[str, tuple[Method, Skeleton]]:
     """RANSAC, linear, and the models."""
     plain: dict[str, tuple[Method, Skeleton]] = {"ransac": (ransac, COCO_17), "linear": (linear, COCO_17)}
@@ -226,7 +236,9 @@ def benchmark(
     `kept` is the folder for what the detector says of the test scenes, which are drawn where they are not there yet;
     `motion` the folder of recorded clips, without which motions are made of joint angles. `out` is a JSON file.
     """
-    methods = methods_of({Path(model).stem: load_model(model) for model in models})
+    if scenes < 1:
+        raise InputError(f"{scenes} scenes make no table; give a number from 1 up")
+    methods = methods_of({Path(model).stem: _with_thunder(model) for model in models})
     rows: list[Row] = []
     for name in SETS:
         test_set = samples_of(name, Path(kept), None if motion is None else Path(motion), scenes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -47,7 +48,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
         cube=CubeOptions(side_mm=2200, size=8),
         v2v=V2VConfig(width=4, depth=1),
     )
-    made = Experiment(model=model, data=data, optimizer=OptimizerOptions(batch_size=2), run=RunOptions(workers=0))
+    made = Experiment(
+        model=model, data=data, optimizer=OptimizerOptions(batch_size=2, backbone_lr=0), run=RunOptions(workers=0)
+    )
     scenes_of(made).draw(workers=0)
     return made
 
@@ -125,3 +128,25 @@ def test_other_settings_are_refused(experiment: Experiment) -> None:
     with pytest.raises(InputError, match="other settings"):
         scenes_of(replace(experiment, data=replace(data, occlusion=("heavy",)))).draw(workers=0)
     scenes_of(replace(experiment, data=replace(data, scenes=1))).draw(workers=0)
+
+
+def test_a_backbone_that_learns_is_refused(experiment: Experiment) -> None:
+    learning = replace(experiment, optimizer=OptimizerOptions(batch_size=2))
+    with pytest.raises(InputError, match="backbone_lr"):
+        KeptBatches(learning, scenes_of(experiment), 0, 1)
+    kept = scenes_of(experiment)
+    with torch.no_grad():
+        next(kept.model.backbone.parameters()).add_(0.01)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match="as it was published"):
+        kept.draw(workers=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_is_named_in_one_sentence(experiment: Experiment, workers: int, tmp_path: Path) -> None:
+    data = replace(cast(RenderedData, experiment.data), kept=tmp_path)
+    damaged = replace(experiment, data=data, run=RunOptions(workers=workers))
+    for scene in range(2):
+        scenes_of(damaged).path(scene).write_bytes(b"no tensors")
+    with pytest.raises(InputError, match=r"train-000000\d.safetensors cannot be read \(.*\); remove it") as caught:
+        list(KeptBatches(damaged, scenes_of(damaged), 0, 1).epoch(0))
+    assert "Traceback" not in str(caught.value)

@@ -42,7 +42,7 @@ def _bundled(name: Literal["thunder", "lightning"], side: int) -> RansacConfig:
     )
 
 
-# Their files hold what was trained here; MoveNet stays where it is. docs/models has a card for each.
+# Their files hold what was trained here; MoveNet stays where it is. docs/model-cards.md has a card for each.
 TRAINED = ("algebraic", "volumetric")
 NAMED = {"ransac-thunder": _bundled("thunder", 256), "ransac-lightning": _bundled("lightning", 192)}
 

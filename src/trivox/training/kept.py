@@ -20,11 +20,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from trivox.data.samples import Sample, collate
+from trivox.data.workers import batches_of
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
 from trivox.geometry.cameras import Cameras
@@ -36,6 +37,7 @@ from trivox.models.weights import write_safetensors
 from trivox.progress import progress, say
 from trivox.synthetic.joints import BODY_JOINTS
 from trivox.training.config import Augmentation, Experiment, RenderedData
+from trivox.training.optimization import learning_rates
 from trivox.training.processes import Processes
 from trivox.training.rendered import RenderedScenes, chosen, with_views
 
@@ -83,7 +85,7 @@ class KeptScenes:
             _Drawing(self), sampler=missing, batch_size=None, num_workers=workers, worker_init_fn=_one_thread
         )
         with progress("drawing", self.data.scenes, self.data.scenes - len(missing), unit="scenes") as advance:
-            for _ in loader:
+            for _ in batches_of(loader):
                 advance(1)
 
     def _claim(self) -> None:
@@ -102,9 +104,10 @@ class KeptScenes:
     def settings(self) -> dict:
         """What decides the content of a file, besides its number."""
         backbone = self.model.backbone
-        if not isinstance(backbone, MoveNetBackbone):
+        if not isinstance(backbone, MoveNetBackbone) or not backbone.is_bundled():
             raise InputError(
-                "data.kept is for a frozen MoveNet; leave it out, or change model.backbone.kind to movenet"
+                "data.kept is for MoveNet as it was published; leave it out, or set model.backbone.kind to movenet and "
+                "no weights of another backbone"
             )
         data = asdict(self.data)
         for name in ("kept", "scenes", "first", "motion"):
@@ -171,16 +174,21 @@ class KeptSamples(Dataset[Sample]):
 
     def __getitem__(self, row: int) -> Sample:
         scene, instant = divmod(row, self.instants)
-        with safe_open(self.kept.path(scene), "pt") as file:
-            keys = json.loads(file.metadata()["keys"])
-            return self._sample(lambda name: file.get_slice(name)[instant], keys[instant], row)
+        path = self.kept.path(scene)
+        try:
+            with safe_open(path, "pt") as file:
+                keys = json.loads(file.metadata()["keys"])
+                return self._sample(lambda name: file.get_slice(name)[instant], keys[instant], row)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path} cannot be read ({error}); remove it, and it is drawn again") from error
 
     def _sample(self, read: Callable[[str], Tensor], key: str, row: int) -> Sample:
         K, R, t_mm, distortion, image_hw = (read(f"cameras.{name}") for name in _CAMERAS)
         cameras = Cameras(K, R, t_mm, distortion, image_hw=image_hw)
         body_mm = read("points_mm")
-        root = root_points(body_mm, torch.ones(len(body_mm), dtype=torch.bool), BODY_JOINTS)
-        joints = converted(body_mm, torch.isfinite(body_mm).all(-1), BODY_JOINTS, self.skeleton)
+        known = torch.isfinite(body_mm).all(-1)
+        root = root_points(body_mm, known, BODY_JOINTS)
+        joints = converted(body_mm, known, BODY_JOINTS, self.skeleton)
         present = read("present")
         return Sample(
             images=torch.zeros(len(present), 3, 0, 0),
@@ -214,6 +222,8 @@ class KeptBatches:
     """Batches of an epoch, the share of this process of each: all instants of all scenes, in an order of its own."""
 
     def __init__(self, experiment: Experiment, kept: KeptScenes, share: int, shares: int) -> None:
+        if learning_rates(experiment.optimizer)["backbone"] > 0:
+            raise InputError("data.kept is for a backbone that does not learn; set optimizer.backbone_lr to 0")
         self.experiment, self.samples = experiment, KeptSamples(kept)
         size = experiment.optimizer.batch_size
         wanted = experiment.samples_per_epoch
@@ -233,7 +243,9 @@ class KeptBatches:
         order = np.random.default_rng([experiment.seed, epoch]).permutation(len(self.samples))
         steps = [(number, order[number * size : (number + 1) * size][self.part]) for number in range(first, self.steps)]
         batches = _Batches(self.samples, experiment, epoch)
-        yield from DataLoader(batches, sampler=steps, batch_size=None, num_workers=experiment.run.workers)  # pyright: ignore[reportArgumentType]
+        workers = experiment.run.workers
+        loader = DataLoader(batches, sampler=steps, batch_size=None, num_workers=workers)  # pyright: ignore[reportArgumentType]
+        yield from batches_of(loader)
 
 
 class _Batches(Dataset[Sample]):
