@@ -12,17 +12,12 @@ from functools import cache
 
 import numpy as np
 
-from trivox.geometry.skeletons import COCO_17, H36M_17, PANOPTIC_19, Skeleton
+from trivox.geometry.skeletons import COCO_17, COCO_H36M_22
 from trivox.synthetic.bodies import Body, template
 
 # All joints that are known here; a skeleton made of them is exact.
-NAMES = tuple(dict.fromkeys((*COCO_17.names, *H36M_17.names, *PANOPTIC_19.names)))
-BODY_JOINTS = Skeleton(
-    "body24",
-    NAMES,
-    (*H36M_17.bones, ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear")),
-    "pelvis",
-)
+BODY_JOINTS = COCO_H36M_22
+NAMES = BODY_JOINTS.names
 
 # Joint -> bone, and how much of the mean its head is; the rest is the regressor.
 _LIMBS = {

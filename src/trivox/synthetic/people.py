@@ -45,7 +45,10 @@ class Person:
 
 
 def draw_phenotype(rng: np.random.Generator) -> dict[str, float]:
-    """Adults of all ages and builds, some youths and children. Anny's age: 1/3 a child, 2/3 young, 1 old."""
+    """Adults of all ages and builds, some youths and children.
+
+    Anny's gender: 0 is a man, 1 a woman. Its age: 1/3 is a child, 2/3 young, 1 old.
+    """
     age = rng.uniform(0.62, 1.0) if rng.random() < 0.88 else rng.uniform(0.42, 0.62)
     gender = float(np.clip(rng.choice([0.0, 1.0]) + rng.normal() * 0.12, 0, 1))
     middle = np.clip(0.5 + rng.normal(size=4) * [0.22, 0.24, 0.16, 0.2], 0.02, 0.98)
@@ -64,7 +67,7 @@ def draw_person(
     phenotype = draw_phenotype(rng)
     body = shaped_body(phenotype)
     outfit = generator("outfit", outfit_number)
-    mesh = dressed(body, outfit, 1 - phenotype["gender"], surroundings)
+    mesh = dressed(body, outfit, phenotype["gender"], surroundings)
     hands = outfit.uniform([-0.4, -0.9, 0.05], [0.4, 0.5, 0.45], (2, 3))
     placed = motion.placed(float(outfit.uniform(0, 2 * np.pi)), np.zeros(2))
     grounded = _grounded(placed, body, hands)

@@ -69,7 +69,10 @@ def shares(x, y, x0, y0, x1, y1, x2, y2, inverse):
 
 @compiled
 def rasterise(points, faces, two_sided, offset, first_id, depth, ids):
-    """Draw triangles (points: x, y, 1/z) into `depth` and `ids` (h, w), sampled at pixel + offset."""
+    """Draw triangles (points: x, y, 1/z) into `depth` and `ids` (h, w), sampled at pixel + offset.
+
+    Backs are drawn of triangles that are `two_sided` only.
+    """
     h, w = depth.shape
     for f in range(faces.shape[0]):
         x0, y0, x1, y1, x2, y2, area = corners(points, faces, f, offset[0], offset[1])
@@ -91,27 +94,3 @@ def rasterise(points, faces, two_sided, offset, first_id, depth, ids):
                 if q > depth[y, x]:
                     depth[y, x] = q
                     ids[y, x] = first_id + f
-
-
-@compiled
-def rasterise_depth(points, faces, depth):
-    """Depth only, fronts only, one sample in the middle of each cell: what a light sees."""
-    h, w = depth.shape
-    for f in range(faces.shape[0]):
-        x0, y0, x1, y1, x2, y2, area = corners(points, faces, f, 0.5, 0.5)
-        if area >= 0.0:
-            continue
-        left, right = span(x0, x1, x2, w)
-        if left > right:
-            continue
-        top, bottom = span(y0, y1, y2, h)
-        qi, qj, qk = points[faces[f, 0], 2], points[faces[f, 1], 2], points[faces[f, 2], 2]
-        inverse = 1.0 / area
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                a, b = shares(x, y, x0, y0, x1, y1, x2, y2, inverse)
-                if a < 0.0 or b < 0.0 or a + b > 1.0:
-                    continue
-                q = a * qi + b * qj + (1.0 - a - b) * qk
-                if q > depth[y, x]:
-                    depth[y, x] = q

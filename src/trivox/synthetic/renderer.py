@@ -117,10 +117,12 @@ class Renderer:
         maps = np.zeros((count, _PEOPLE_MAP, _PEOPLE_MAP), np.float32)
         near = np.zeros((count, _PEOPLE_MAP // _NEAR_CELL, _PEOPLE_MAP // _NEAR_CELL), np.uint8)
         seen = np.empty((len(posed.vertices), 3), np.float32)
+        ids = np.empty((_PEOPLE_MAP, _PEOPLE_MAP), np.int32)
+        fronts, middle = np.zeros(len(self._faces), bool), np.full(2, 0.5, np.float32)
         for light, row in enumerate(self._lights_moving):
             R, t, K = lighting.map_camera(row)
             raster.project(posed.vertices, R, t, K, np.zeros(5), seen)
-            raster.rasterise_depth(seen, self._faces, maps[light])
+            raster.rasterise(seen, self._faces, fronts, middle, 0, maps[light], ids)
             near[light] = _near_anything(maps[light], row[14])
         irradiance = np.empty((len(posed.vertices), 3), np.float32)
         moving = self._lights_moving

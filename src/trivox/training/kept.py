@@ -36,6 +36,7 @@ from trivox.models.folded import folded
 from trivox.models.weights import write_safetensors
 from trivox.progress import progress, say
 from trivox.synthetic.joints import BODY_JOINTS
+from trivox.synthetic.worlds import EDITION
 from trivox.training.config import Augmentation, Experiment, RenderedData
 from trivox.training.optimization import learning_rates
 from trivox.training.processes import Processes
@@ -119,7 +120,7 @@ class KeptScenes:
         motion = None if self.data.motion is None else self.data.motion.name
         return json.loads(
             json.dumps(
-                {"format": 1, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
+                {"format": 1, "world": EDITION, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
                 | {"image_hw": image_hw, "profile": profile, "backbone": backbone.name}
             )
         )
