@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -29,12 +29,13 @@ from trivox.files.atomic import atomic_write
 from trivox.geometry.heatmaps import peaks
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
-from trivox.geometry.triangulation import triangulate, triangulate_ransac
+from trivox.geometry.triangulation import triangulate
 from trivox.models.backbones import STRIDE, BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
 from trivox.progress import progress
 from trivox.synthetic.scene import Occlusion
+from trivox.training.baseline import HUBER_PX, THRESHOLD_PX, always_answered
 from trivox.training.config import Augmentation, RenderedData
 from trivox.training.kept import KeptSamples, KeptScenes
 from trivox.training.rendered import chosen
@@ -43,9 +44,6 @@ SetName = Literal["clean", "occluded"]
 SETS: dict[SetName, Occlusion] = {"clean": "none", "occluded": "heavy"}
 VIEWS = (2, 3, 4, 8)
 SCENES, INSTANTS = 80, 4
-
-# Chosen by benchmarks/ransac_threshold.py on the training world, without a look at models or the test world.
-THRESHOLD_PX, HUBER_PX = 12.0, 8.0
 
 Method = Callable[[Sample], Triangulated]
 _BATCH = 16
@@ -85,10 +83,7 @@ def ransac(batch: Sample, threshold_px: float = THRESHOLD_PX, huber_px: float = 
     """All pairs, weighed by scores, refined; where no two views agree, the weighted linear point: it always answers."""
     points_px, scores = seen_in(batch)
     cameras = batch.cameras.to(torch.float32)
-    found = triangulate_ransac(points_px, cameras, scores, threshold_px=threshold_px, huber_px=huber_px)
-    other = triangulate(points_px, cameras, scores, refine=True, huber_px=huber_px)
-    points_mm = torch.where(found.valid[..., None], found.points_mm, other.points_mm)
-    return replace(found, points_mm=points_mm, valid=found.valid | other.valid)
+    return always_answered(points_px, cameras, scores, threshold_px=threshold_px, huber_px=huber_px)
 
 
 def by_model(model: Model) -> Method:

@@ -51,7 +51,7 @@ from trivox.training.optimization import (
 from trivox.training.processes import Processes, start
 from trivox.training.rendered import RenderedBatches
 from trivox.training.run_folder import RunFolder, Standing, load_state, save_state
-from trivox.training.scoring import HeldOut, record_of
+from trivox.training.scoring import HeldOut
 
 _MEASURED_BATCHES = 4  # whose statistics new batch norms are frozen with
 _MEASURED_AGAIN = 64  # and those that were live before, whose batches differ in their number of views
@@ -184,7 +184,7 @@ class Run:
             record |= dict(zip(sums, summed.tolist(), strict=True))
             record |= {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
             record |= {"gradient_norm": norm, "views": batch.present.shape[1]}
-            record |= {"data_s": waited_s, "compute_s": computed_s}
+            record |= {"data_s": waited_s, "compute_s": computed_s, "memory_mb": self.processes.peak_memory_mb()}
             if self.processes.is_first:
                 self.record("training", record)
         if self.board is not None and step % run.picture_steps == 0:
@@ -209,7 +209,7 @@ class Run:
                 standing.epoch % options.every_epochs == 0 or standing.epoch == self.experiment.epochs
             )
             if self.held_out is not None and is_due:
-                record = record_of(self.held_out.score(self.model, self.processes))
+                record = self.held_out.record(self.model, self.processes)
                 score_mm = record["score_mm"]
                 if self.processes.is_first:
                     self.record(

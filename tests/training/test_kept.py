@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
 
+from trivox.benchmark import by_model, errors_of, ransac
 from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate_model import ask
-from trivox.geometry.skeletons import COCO_H36M_22, H36M_17, converted
+from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, converted
 from trivox.models.configs import V2VConfig
 from trivox.models.volumetric import Volumetric
 from trivox.train import new_model
 from trivox.training.config import (
     AlgebraicOptions,
     CubeOptions,
+    Evaluating,
     Experiment,
     MoveNetOptions,
     OptimizerOptions,
@@ -28,7 +31,9 @@ from trivox.training.config import (
     VolumetricOptions,
 )
 from trivox.training.kept import KeptBatches, KeptForScoring, KeptSamples, KeptScenes
+from trivox.training.processes import Processes
 from trivox.training.rendered import RenderedScenes
+from trivox.training.scoring import HeldOut
 
 pytestmark = pytest.mark.skipif(find_spec("anny") is None, reason="needs anny: pip install 'trivox[synth]'")
 
@@ -113,6 +118,28 @@ def test_scoring_has_one_number_of_views(experiment: Experiment) -> None:
     kept = scenes_of(experiment)
     assert {len(KeptForScoring(kept, views)[i].present) for i in range(6) for views in (None,)} == {3}
     assert {len(KeptForScoring(kept, 2)[i].present) for i in range(6)} == {2}
+
+
+@pytest.mark.parametrize("method", ["volumetric", "algebraic"])
+def test_ransac_beside_a_model_is_that_of_the_benchmark(experiment: Experiment, method: str) -> None:
+    """Both counted by the benchmark's own way, over COCO's joints of the same detections."""
+    algebraic = AlgebraicOptions(skeleton="coco17", image_hw=(192, 192), backbone=MOVENET)
+    made = experiment if method == "volumetric" else replace(experiment, model=algebraic)
+    torch.manual_seed(0)
+    model, kept = new_model(made).eval(), scenes_of(made)
+    alone = Processes(SimpleNamespace(barrier=lambda: None), 0, 1)
+    held_out = HeldOut(Evaluating(data=made.data, views=3, ransac=True), model, alone, workers=0)
+    record = held_out.record(model, alone)
+    # Thresholds in pixels of 256 are three quarters of them in pictures of 192.
+    methods = {"ransac": (lambda batch: ransac(batch, 9.0, 6.0), COCO_17), "model": (by_model(model), model.skeleton)}
+    errors = errors_of(methods, kept, 3)
+    both = errors["ransac"].found & errors["model"].found
+    assert bool(both.any())
+    for name, key in (("ransac", "ransac_mm"), ("model", "beside_ransac_mm")):
+        poses = (errors[name].absolute_mm * both).sum(-1) / both.sum(-1)
+        assert record[key] == pytest.approx(float(poses[both.any(-1)].double().mean()), rel=1e-5)
+    assert record["ratio_to_ransac"] == record["beside_ransac_mm"] / record["ransac_mm"]
+    assert (record["score_mm"] == pytest.approx(record["beside_ransac_mm"])) == (method == "algebraic")
 
 
 def test_what_is_there_is_not_drawn_again(experiment: Experiment) -> None:

@@ -290,7 +290,8 @@ class Evaluating(Strict):
     """Held-out data, scored by `protocol` (that of the dataset unless given) after every epoch.
 
     `centres`: where cubes are; "truth" tells a volumetric model a part of the answer. `views`: so many views of each
-    rendered sample, the same ones every time; all unless given.
+    rendered sample, the same ones every time; all unless given. `ransac`: RANSAC on the same heatmaps is scored beside
+    the model, over the joints that both found (training/baseline.py).
     """
 
     data: Data
@@ -299,6 +300,7 @@ class Evaluating(Strict):
     views: Count | None = None
     batch_size: Count = 8
     every_epochs: Count = 1
+    ransac: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

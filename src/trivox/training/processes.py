@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,17 @@ class Processes:
         if self.size == 1:
             return values.detach().cpu()
         return self.fabric.all_reduce(values.detach().to(self.fabric.device), reduce_op="sum").cpu()
+
+    def peak_memory_mb(self) -> float | None:
+        """The most memory that this process has held: of the GPU where it computes on one. None where nobody counts."""
+        if self.fabric.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.fabric.device) / 1e6
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
     def joined(self, values: list[str]) -> list[str]:
         """The texts of all processes, in the order of these."""

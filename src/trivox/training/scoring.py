@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from trivox.data.samples import Sample
@@ -15,11 +16,12 @@ from trivox.errors import InputError
 from trivox.evaluate import default_protocol
 from trivox.evaluate_model import Running, predict_rows
 from trivox.evaluation_inputs import Predictions, target_of_labels
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, converted
 from trivox.metrics.evaluation import Evaluation, evaluated
 from trivox.metrics.protocols import protocol_named
 from trivox.metrics.truth import Truth, truth_of_labels
 from trivox.models.configs import Model
+from trivox.training.baseline import Baseline
 from trivox.training.config import Augmentation, Evaluating, LabelData
 from trivox.training.kept import KeptForScoring, KeptScenes
 from trivox.training.labelled import dataset_of_data
@@ -48,20 +50,61 @@ class HeldOut:
         self.protocol = protocol_named(name)
         centres = "truth" if isinstance(data, LabelData) and data.centres is not None else options.centres
         self.running = Running(batch_size=options.batch_size, workers=workers, centres=centres)
+        self.has_ransac = options.ransac
+        self.ransac: Predictions | None = None
+        self._rehearse(model)
 
-    def score(self, model: Model, processes: Processes) -> Evaluation:
-        """The model on all of it; the same in every process."""
+    def record(self, model: Model, processes: Processes) -> dict[str, Any]:
+        """The numbers of the model on all of it for metrics.jsonl; the same in every process."""
+        begun = time.perf_counter()
         model.eval()
+        ours = self._predicted(model, processes)
+        record = record_of(self._scored(ours, self.truth))
+        if self.has_ransac:
+            if self.ransac is None or _heatmaps_learn(model):
+                self.ransac = self._predicted(Baseline.beside(model), processes)
+            record |= self._beside(ours, self.ransac)
+        return record | {"evaluation_s": time.perf_counter() - begun}
+
+    def _predicted(self, model: Model, processes: Processes) -> Predictions:
         rows = range(processes.rank, len(self.truth), processes.size)
-        predicted = gathered(predict_rows(model, self.dataset, self.running, rows), processes)
-        return evaluated(
-            predicted.points_mm,
-            self.truth,
-            self.protocol,
-            skeleton=predicted.skeleton,
-            found=predicted.found,
-            missing="skip",
+        return gathered(predict_rows(model, self.dataset, self.running, rows), processes)
+
+    def _scored(self, predicted: Predictions, truth: Truth) -> Evaluation:
+        points_mm, found = predicted.points_mm, predicted.found
+        return evaluated(points_mm, truth, self.protocol, skeleton=predicted.skeleton, found=found, missing="skip")
+
+    def _beside(self, ours: Predictions, ransac: Predictions) -> dict[str, float | None]:
+        """Both in the joints of the heatmaps, over what both found; None where there is no such joint."""
+        skeleton, truth = ransac.skeleton, self.truth
+        own = converted(ours.points_mm, ours.found, ours.skeleton, skeleton)
+        true = converted(truth.points_mm, truth.valid, truth.skeleton, skeleton)
+        both = own.valid & ransac.found & true.valid
+        if not bool(both.any()):
+            return {"ransac_mm": None, "beside_ransac_mm": None, "ratio_to_ransac": None}
+        truth = replace(truth, points_mm=true.points, valid=both, skeleton=skeleton)
+        own_mm, ransac_mm = (
+            self._scored(Predictions(points_mm, both, skeleton), truth).score_mm
+            for points_mm in (own.points, ransac.points_mm)
         )
+        return {"ransac_mm": ransac_mm, "beside_ransac_mm": own_mm, "ratio_to_ransac": own_mm / ransac_mm}
+
+    def _rehearse(self, model: Model) -> None:
+        """Score nothing but the rows' shapes, so that a protocol that does not fit is refused before the first step."""
+
+        def nothing(skeleton: Skeleton) -> Predictions:
+            shape = (len(self.truth), len(skeleton))
+            return Predictions(torch.zeros(*shape, 3), torch.ones(shape, dtype=torch.bool), skeleton)
+
+        ours = nothing(model.skeleton)
+        self._scored(ours, self.truth)
+        if self.has_ransac:
+            self._beside(ours, nothing(Baseline.beside(model).skeleton))
+
+
+def _heatmaps_learn(model: Model) -> bool:
+    backbone = cast(nn.Module, model.backbone)
+    return any(p.requires_grad for name, p in backbone.named_parameters() if "_confidences." not in name)
 
 
 def gathered(predicted: Predictions, processes: Processes) -> Predictions:
