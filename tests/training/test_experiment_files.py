@@ -65,6 +65,8 @@ def test_the_papers_rates() -> None:
         ("lr: 1e-4", "lr: -1", r"line 10: optimizer.lr is '-1', but input should be greater than or equal to 0"),
         ("method: volumetric", "method: voluptuous", r"line 2: model.method says which kind it is, .*'volumetric'"),
         ("  labels: labels.json\n", "", r"line 6: data.labels is missing; add it"),
+        ("  lr: 1e-4", "  lr: 1e-4\n  freeze_after: 0.5",
+         r"line 11: optimizer.freeze_after is for live batch norm, and .* is frozen .*; set batch_norm to live"),
         ("seed: 1", "seed: 1\nseed: 2", r"line 2: seed stands in line 1 too"),
         ("seed: 1", "seed: [", r"e.yaml is not valid YAML"),
         ("seed: 1", "seed: &a 1\nepochs: *a", "uses aliases"),
@@ -92,6 +94,7 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
         ("optimizer.rl=1", r"--override optimizer.rl=1: there is no optimizer.rl; did you mean lr\?"),
         ("optimizer.lr.x=1", "lr is a value, with nothing below it"),
         ("epochs=none", "--override epochs=none: epochs is 'none'"),
+        ("optimizer.freeze_after=0.5", "--override optimizer.freeze_after=0.5: optimizer.freeze_after is for live"),
     ],
 )
 def test_faults_of_overrides(tmp_path: Path, override: str, said: str) -> None:

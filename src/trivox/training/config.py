@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from trivox.geometry.skeletons import skeleton_named
 from trivox.geometry.volumes import Aggregation
@@ -283,6 +284,14 @@ class OptimizerOptions(Strict):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     batch_norm: Literal["frozen", "live"] = "frozen"
     freeze_after: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.freeze_after is not None and self.batch_norm == "frozen":
+            raise PydanticCustomError(
+                "freeze_after",
+                "optimizer.freeze_after is for live batch norm, and optimizer.batch_norm is frozen from the first step "
+                "on; set batch_norm to live, or leave freeze_after out",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
