@@ -219,3 +219,48 @@ def test_a_published_volumetric_config(data: Path) -> None:
 def test_faults_of_published_configs(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         loaded(tmp_path, REFERENCE.replace(old, new))
+
+
+VOLUMETRIC_REFERENCE = REFERENCE.replace(
+    """  name: "alg"
+  init_weights: false
+  checkpoint: ""
+  use_confidences: true
+""",
+    """  name: "vol"
+  kind: "mpii"
+  volume_aggregation_method: "softmax"
+  init_weights: false
+  checkpoint: ""
+  use_gt_pelvis: false
+  cuboid_side: 2500.0
+  volume_size: 64
+  volume_multiplier: 1.0
+  volume_softmax: true
+""",
+).replace("  lr: 0.00001\n", "  lr: 0.0001\n  process_features_lr: 0.001\n  volume_net_lr: 0.001\n")
+
+
+def test_published_variants_without_confidences_and_with_the_true_pelvis(tmp_path: Path) -> None:
+    plain = loaded(tmp_path, REFERENCE.replace("use_confidences: true", "use_confidences: false")).model
+    assert isinstance(plain, AlgebraicOptions) and not plain.use_confidences
+    pelvis = loaded(tmp_path, VOLUMETRIC_REFERENCE.replace("use_gt_pelvis: false", "use_gt_pelvis: true"))
+    assert pelvis.evaluation is not None and pelvis.evaluation.centres == "truth"
+    assert isinstance(pelvis.data, LabelData) and pelvis.data.centres is None
+    rates = learning_rates(pelvis.optimizer)
+    assert (rates["backbone"], rates["features"], rates["volume"]) == (1e-4, 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize(("side", "scale"), [("2500.0", "0.1"), ("250.0", "1.0")])
+def test_published_configs_for_panoptic_count_in_millimetres_or_centimetres(
+    tmp_path: Path, side: str, scale: str
+) -> None:
+    """The same run, whichever of the two it was written in."""
+    text = VOLUMETRIC_REFERENCE.replace("2500.0", side).replace(
+        "scale_keypoints_3d: 0.1", f"scale_keypoints_3d: {scale}"
+    )
+    text = text.replace('kind: "human36m"', 'kind: "cmu"').replace("h36m_root", "cmu_root")
+    experiment = loaded(tmp_path, text)
+    assert isinstance(experiment.model, VolumetricOptions) and experiment.model.cube.side_mm == 2500
+    assert experiment.loss.scale == pytest.approx(0.1)
+    assert isinstance(experiment.data, LabelData) and experiment.data.pictures == Path("processed")

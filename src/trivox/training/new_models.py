@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from trivox.errors import InputError
@@ -43,6 +44,16 @@ def fill_from_published(model: Model, path: Path, options: ModelOptions) -> None
         said |= {name: getattr(options, name) for name in ("use_confidences", "heatmap_softmax", "heatmap_multiplier")}
     published = published_model(read_pickled(path), Choices(**said), path)
     own = model.state_dict()
+    if _of_backbone(published.state_dict()) != _of_backbone(own):
+        raise InputError(
+            f"{path} holds a PoseResNet of another depth than model.backbone.depth, {backbone.depth}; set that of the "
+            "checkpoint"
+        )
     given = {name: tensor for name, tensor in published.state_dict().items() if name in own}
     check_tensors(given, {name: t for name, t in own.items() if name in given}, path, "this backbone")
     model.load_state_dict({**own, **given})
+
+
+def _of_backbone(names: Iterable[str]) -> set[str]:
+    """Without the heads for confidences, which a checkpoint may lack."""
+    return {name for name in names if name.startswith("backbone.") and "_confidences." not in name}

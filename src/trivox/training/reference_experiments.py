@@ -20,6 +20,7 @@ from trivox.files.reference_configs import (
 )
 
 _LOSSES = {"MSE": "mse", "MSESmooth": "mse_smooth", "MAE": "mae"}
+_LEAST_SIDE_MM = 1000.0  # a smaller cube holds nobody: its side is said in Panoptic's centimetres
 _METHODS = {"alg": "algebraic", "vol": "volumetric"}
 
 
@@ -44,7 +45,7 @@ def translated(path: Path) -> dict[str, Any]:
         "loss": {
             "joints": _LOSSES[training.criterion],
             "threshold": training.threshold or 400.0,
-            "scale": training.scale,
+            "scale": training.scale * (0.1 if _in_centimetres(model, training) else 1.0),
             "cross_entropy": training.cross_entropy,
         },
         "optimizer": {
@@ -79,9 +80,17 @@ def _model(model: ReferenceConfig, training: ReferenceTraining, path: Path) -> d
     if training.method == "alg":
         names = ("use_confidences", "heatmap_softmax", "heatmap_multiplier")
         return _without_none(said | {name: getattr(model, name) for name in names})
-    cube = {"side_mm": model.cube_side_mm, "size": model.cube_size, "up": model.up, "exchanged": model.exchanged}
+    side_mm = model.cube_side_mm
+    if side_mm is not None and _in_centimetres(model, training):
+        side_mm *= 10
+    cube = {"side_mm": side_mm, "size": model.cube_size, "up": model.up, "exchanged": model.exchanged}
     names = ("aggregation", "volume_softmax", "volume_multiplier")
     return _without_none(said | {name: getattr(model, name) for name in names} | {"cube": _without_none(cube)})
+
+
+def _in_centimetres(model: ReferenceConfig, training: ReferenceTraining) -> bool:
+    """Whether a config for Panoptic counts in its centimetres, as some do: our labels are in millimetres always."""
+    return training.dataset == "cmu" and model.cube_side_mm is not None and model.cube_side_mm < _LEAST_SIDE_MM
 
 
 def _data(part: ReferencePart, name: str, with_results: bool) -> dict[str, Any]:
