@@ -1,4 +1,4 @@
-"""Which thresholds serve RANSAC best on scenes of the training world: chosen here, then fixed in trivox/benchmark.py.
+"""Which thresholds serve RANSAC best on scenes of the training world: chosen here, then fixed in training/baseline.py.
 
     python benchmarks/ransac_threshold.py runs/kept/train --scenes 100
 
