@@ -50,8 +50,14 @@ class Baseline(Ransac):
         """That of a model; its joints are those of the heatmaps."""
         skeleton = model.heatmap_skeleton if isinstance(model, Volumetric) else model.skeleton
         scale = min(model.image_hw) / _CROP_PX
-        thresholds = {"threshold_px": scale * THRESHOLD_PX, "huber_px": scale * HUBER_PX}
-        return cls(model.backbone, skeleton, profile=model.profile, image_hw=model.image_hw, **thresholds)
+        return cls(
+            model.backbone,
+            skeleton,
+            threshold_px=scale * THRESHOLD_PX,
+            huber_px=scale * HUBER_PX,
+            profile=model.profile,
+            image_hw=model.image_hw,
+        )
 
     def from_views(
         self,
