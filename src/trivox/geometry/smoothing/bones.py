@@ -1,7 +1,7 @@
 """Bones that keep their length: joints are drawn towards the lengths of the whole recording, as far as either is known.
 
-Each bone's length is the median over the recording. How much it truly varies (shoulders slide, a trunk bends, a detector
-moves a hip with the pose) is its spread less what the joints' own uncertainty explains, so that a rigid shank pulls and
+Each bone's length is the median over the recording. How much it truly varies (shoulders slide, a trunk bends, hips of a
+detector move with the pose) is its spread less what the joints' own uncertainty explains, so that a rigid shank pulls and
 a supple trunk does not. Each instant is then the most likely pose under the joints' covariances and these lengths:
 Gauss-Newton, all instants at once.
 """
@@ -32,7 +32,9 @@ def steady_bones(
     length_mm, spread_mm = lengths(points_mm, covariance_mm2, both, bones)
     pull = both / spread_mm**2
     eye = np.eye(3)
-    precision = np.where(known[..., None, None], np.linalg.inv(np.where(known[..., None, None], covariance_mm2, eye)), eye)
+    precision = np.where(
+        known[..., None, None], np.linalg.inv(np.where(known[..., None, None], covariance_mm2, eye)), eye
+    )
     at = points_mm
     for _ in range(_STEPS):
         at = at + _step(at, points_mm, precision, bones, length_mm, pull)

@@ -1,6 +1,6 @@
-"""Zero-lag smoothing of tracks: a bank of smoothing splines, mixed in time by how well each foretells what it left out.
+"""Zero-lag smoothing of tracks: a bank of smoothing splines, mixed in time by what each foretells.
 
-bank      splines of one order (natural, quintic), one for each of some cutoff frequencies, from still to hardly smoothed
+bank      splines of one order (quintic), one for each of some cutoff frequencies, from still to raw
 robust    measurements have Student's t noise: those far from what all others say count less (reweighted anew each
           round), each spline judging for itself, so that fast motion is a jump to the stiff ones only
 mix       every measurement is foretold by all the others; the splines that do this best around an instant (by Student's
@@ -137,9 +137,9 @@ def _smoothed(
     mix = _mix(bank, used, scale2, fading)
     path = (mix[..., None] * bank.path).sum(0)
     spread = bank.path - path
-    inner = mix[..., None, None] * ((scale2 * typical_mm2)[:, None, None, None] * bank.covariance)
+    inner = mix[..., None, None] * (scale2[:, None, None, None] * bank.covariance)
     outer = mix[..., None, None] * spread[..., :, None] * spread[..., None, :]
-    return path + origin, (inner + outer).sum(0), scale2
+    return path + origin, (inner + outer).sum(0), scale2 / typical_mm2
 
 
 def _evened(noise: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
