@@ -5,8 +5,8 @@
 CLIPS is a folder of motion clips (docs/synthetic.md); joints of their performers are resampled to 25, 30, 50 and 60
 frames/s, seen by four cameras with noise as found on rendered scenes (a white part with heavy tails, a slow part,
 outliers, occlusions), triangulated, and smoothed. Clips that the constants were tuned on are left out. RESULT is a
-folder of `trivox predict`, TRUTH its truth.npz. Compared with the habit of the field, a fourth-order Butterworth filter of
-6 Hz run in both directions. All errors are over joints measured in the raw result.
+folder of `trivox predict`, TRUTH its truth.npz. Compared with the habit of the field, a fourth-order Butterworth filter
+of 6 Hz run in both directions. All errors are over joints measured in the raw result.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bones that keep their length: joints are drawn towards the lengths of the whole recording, as far as either is known.
 
 Each bone's length is the median over the recording. How much it truly varies (shoulders slide, a trunk bends, hips of a
-detector move with the pose) is its spread less what the joints' own uncertainty explains, so that a rigid shank pulls and
-a supple trunk does not. Each instant is then the most likely pose under the joints' covariances and these lengths:
+detector move with the pose) is its spread less what the joints' own uncertainty explains: a rigid shank pulls, a
+supple trunk does not. Each instant is then the most likely pose under the joints' covariances and these lengths:
 Gauss-Newton, all instants at once.
 """
 

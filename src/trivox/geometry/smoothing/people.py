@@ -24,8 +24,10 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
     Measurements count by `covariance_mm2` (without it by confidence: the noise is taken as 1 / confidence); a joint of
     confidence 0 counts as missing. Gaps of up to `longest_gap_s` seconds are filled: such a joint is `valid` and has
     the confidence 0, which measured joints never have (`filled`). Longer gaps, and pieces of fewer than six
-    measurements, stay as they are. `covariance_mm2` of the result is in mm2 as estimated from the recording, and grows in gaps.
-    Not differentiable. Raises `InputError` for a `longest_gap_s` that is no length of time.
+    measurements, stay as they are. `covariance_mm2` of the result is in mm2 as estimated
+    from the recording, and grows in gaps. Not differentiable.
+
+    Raises `InputError` for a `longest_gap_s` that is no length of time.
     """
     if not 0 <= longest_gap_s < float("inf"):
         raise InputError(f"a gap of {longest_gap_s} s cannot be; give seconds from 0 up, for example 0.25")

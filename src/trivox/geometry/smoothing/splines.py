@@ -68,6 +68,8 @@ def smooth_splines(
 
     Gaps up to `longest_gap_s` without a measurement are filled; longer ones split a track into pieces.
     """
+    if measured.size == 0:
+        return SmoothTracks(points_mm, noise, measured, np.ones(len(points_mm)))
     inside, piece = pieces(measured, times_s, longest_gap_s)
     cutoffs_hz = bank_of_cutoffs(1 / _frame_s(times_s))
     out = SmoothTracks(np.zeros_like(points_mm), np.zeros_like(noise), inside, np.ones(len(points_mm)))
