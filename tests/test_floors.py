@@ -44,7 +44,7 @@ FLOORS: list[set[str]] = [
         "progress",
         "recording",
     }
-    | {"summary", "synth", "train", "training", "triangulate_files"},
+    | {"smooth", "summary", "synth", "train", "training", "triangulate_files"},
     {"view"},
     {"cli"},
     {"public", "__init__", "__main__"},

@@ -24,6 +24,7 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
+from trivox.geometry.smoothing import smoothed
 from trivox.lift import Method as Lifting
 from trivox.models.checkpoints import description
 from trivox.models.configs import Model
@@ -51,6 +52,7 @@ def predict(
     image_fit: ImageFit | None = None,
     fps: float | None = None,
     precision: Precision = "float32",
+    smooth: bool = False,
 ) -> Poses:
     """Joints in millimetres of the people in synchronized videos or image folders, one per camera.
 
@@ -65,6 +67,7 @@ def predict(
     image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
     fps         frame rate of image folders (30 unless given); videos tell their own.
     precision   in which a model of `weights` computes; "bfloat16" is faster where the machine has it.
+    smooth      smooth the joints over time and fill short gaps (`smoothed`); the folder keeps those before, too.
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
@@ -76,17 +79,18 @@ def predict(
     wanted = own if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
-        job = _describe(views, lifting, people, wanted, fps, model, precision)
+        work = _describe(views, lifting, people, wanted, fps, model, precision)
+        job = {**work, "smooth": True} if smooth else work
         if folder is not None and (standing := standing_result(folder, job)):
             say(f"{folder} already holds this result; nothing to do")
             return standing.poses
         for note in (*views.notes, *check(views.rig).faults, *doubts_about(model, views.rig)):
             say(note)
         rate = _frame_rate(views, fps)
-        recording = Recording(folder, job)
+        recording = Recording(folder, work)
         learned = None if model is None else Learned.prepared(model, views.rig.upright_cameras, precision)
         _follow_all(views, recording, lifting, people, rate, learned)
-        result = _assemble(recording, views.rig, own, wanted, rate, job)
+        result = _assemble(recording, views.rig, own, wanted, rate, job, smooth)
     if folder is not None:
         save_result(result, folder)
         recording.finish()
@@ -125,14 +129,23 @@ def _follow_all(
 
 
 def _assemble(
-    recording: Recording, rig: Rig, own: Skeleton, wanted: Skeleton, fps: float, job: dict[str, Any]
+    recording: Recording,
+    rig: Rig,
+    own: Skeleton,
+    wanted: Skeleton,
+    fps: float,
+    job: dict[str, Any],
+    smooth: bool,
 ) -> Result:
     found = Followed.concatenated(list(recording.parts()))
     poses = found.poses(torch.arange(len(found.valid)), own, fps, rig.up)
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):
         say(doubt)
-    return Result(poses.converted(wanted), rig, _stored_keypoints(found, rig, own), job, asdict(summary))
+    raw, keypoints = poses.converted(wanted), _stored_keypoints(found, rig, own)
+    if not smooth:
+        return Result(raw, rig, keypoints, job, asdict(summary))
+    return Result(smoothed(poses).converted(wanted), rig, keypoints, job, asdict(summary), raw)
 
 
 def _stored_keypoints(found: Followed, rig: Rig, skeleton: Skeleton) -> list[Keypoints2D]:

@@ -10,11 +10,13 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import SKELETONS, Skeleton
+from trivox.geometry.smoothing import smoothed
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import refine, triangulate, triangulate_ransac
 from trivox.import_weights import import_weights
 from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
+from trivox.smooth import smooth_result
 from trivox.triangulate_files import triangulate_files
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "save_model",
     "save_poses",
     "save_rig",
+    "smooth_result",
+    "smoothed",
     "triangulate",
     "triangulate_files",
     "triangulate_ransac",

@@ -7,7 +7,7 @@ every frame, and over time by linking, exactly as for videos.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
 from trivox.lift import Method, lift
 from trivox.options import DEFAULT_FPS, check_options
@@ -48,6 +49,7 @@ def triangulate_files(
     people: int = 1,
     skeleton: str | None = None,
     fps: float | None = None,
+    smooth: bool = False,
 ) -> Poses:
     """Joints in millimetres from 2D keypoint files or folders, one per camera (formats: docs/formats.md).
 
@@ -60,7 +62,7 @@ def triangulate_files(
     rig = match_cameras(rig, paths, cameras)
     views = [load_keypoints(path, skeleton=skeleton) for path in paths]
     _check_same_joints(views, paths)
-    job = _describe(rig, paths, method, people, views[0].skeleton, fps)
+    job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})
     if out is not None and (standing := standing_result(Path(out), job)):
         say(f"{out} already holds this result; nothing to do")
         return standing.poses
@@ -78,9 +80,12 @@ def triangulate_files(
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):
         say(doubt)
+    result = Result(poses, rig, _keypoints(found, poses), job, asdict(summary))
+    if smooth:
+        result = replace(result, poses=smoothed(poses), raw=poses)
     if out is not None:
-        save_result(Result(poses, rig, _keypoints(found, poses), job, asdict(summary)), Path(out))
-    return poses
+        save_result(result, Path(out))
+    return result.poses
 
 
 def _check_same_joints(views: Sequence[Keypoints2D], paths: Sequence[Path]) -> None:

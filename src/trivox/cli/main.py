@@ -19,7 +19,7 @@ from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
-from trivox.cli.predict import Demo, Predict, Triangulate
+from trivox.cli.predict import Demo, Predict, Smooth, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
 from trivox.cli.weights import Weights
@@ -29,6 +29,7 @@ Command = OmitSubcommandPrefixes[
     AvoidSubcommands[
         Annotated[Predict, subcommand("predict")]
         | Annotated[Triangulate, subcommand("triangulate")]
+        | Annotated[Smooth, subcommand("smooth")]
         | Annotated[Calibration, subcommand("calibration")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Prepare, subcommand("prepare")]
@@ -69,6 +70,7 @@ def _parsed(
 ) -> (
     Predict
     | Triangulate
+    | Smooth
     | Calibration
     | Weights
     | Prepare

@@ -24,6 +24,8 @@ class People(WithRig):
     """Folder for the results."""
     people: Annotated[int, arg(metavar="N")] = 1
     """How many people to follow: those seen by the most views, then the largest, come first."""
+    smooth: bool = False
+    """Smooth the joints over time and fill short gaps; poses_raw.npz keeps those before."""
     cameras: Names = ()
     """Camera names in the order of the files, where the file names do not tell; comes after the files."""
 
@@ -72,6 +74,7 @@ class Predict(People):
             image_fit=self.image_fit,
             fps=self.fps,
             precision=self.precision,
+            smooth=self.smooth,
         )
         _print_result(self.out)
 
@@ -102,7 +105,26 @@ class Triangulate(People):
             people=self.people,
             skeleton=self.skeleton,
             fps=self.fps,
+            smooth=self.smooth,
         )
+        _print_result(self.out)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A result in, the same people smoothed over time out, short gaps filled (docs/smoothing.md)."""
+
+    result: Annotated[Positional[Path], arg(metavar="RESULT")]
+    """Result folder of predict or triangulate."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the smoothed result; RESULT stays as it is."""
+    longest_gap_s: Annotated[float, arg(metavar="SECONDS")] = 0.25
+    """Gaps up to here are filled; such joints have the confidence 0."""
+
+    def run(self) -> None:
+        from trivox.smooth import smooth_result
+
+        smooth_result(self.result, self.out, longest_gap_s=self.longest_gap_s)
         _print_result(self.out)
 
 

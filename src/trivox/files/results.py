@@ -4,6 +4,7 @@ poses.npz        3D joints, everything about them         rig.toml           the
 poses.trc        for OpenSim and friends (Y up, metres)   keypoints/CAM.npz  2D joints of each view
   (of several people one each: poses_p0.trc, ...)         summary.json       how good it is
 poses.csv        one row per joint                        job.json           inputs and options
+poses_raw.npz    of smoothed people: the joints before smoothing
 """
 
 from __future__ import annotations
@@ -29,19 +30,23 @@ from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 
-_ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.npz", "poses.csv", "poses.trc")
+_ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.npz", "poses.csv", "poses.trc", "poses_raw.npz")
 _OF_ONE_PERSON = re.compile(r"poses_p\d+\.trc")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a folder holds. `keypoints` is one entry per camera of the rig, in pixels of the stored pictures."""
+    """What a folder holds. `keypoints` is one entry per camera of the rig, in pixels of the stored pictures.
+
+    Where `poses` are smoothed, `raw` are the joints before.
+    """
 
     poses: Poses
     rig: Rig
     keypoints: Sequence[Keypoints2D]
     job: dict[str, Any]
     summary: dict[str, Any]
+    raw: Poses | None = None
 
 
 def save_result(result: Result, out: Path) -> None:
@@ -51,6 +56,8 @@ def save_result(result: Result, out: Path) -> None:
     for name, keypoints in zip(result.rig.names, result.keypoints, strict=True):
         save_keypoints(keypoints, out / "keypoints" / f"{name}.npz")
     _save_json(result.summary, out / "summary.json")
+    if result.raw is not None:
+        save_poses(result.raw, out / "poses_raw.npz")
     save_poses(result.poses, out / "poses.csv")
     save_poses(result.poses, out / "poses.trc")
     save_poses(result.poses, out / "poses.npz")
@@ -63,7 +70,8 @@ def load_result(out: Path) -> Result:
     rig = load_rig(out / "rig.toml")
     keypoints = [load_keypoints(out / "keypoints" / f"{name}.npz") for name in rig.names]
     poses = load_poses(out / "poses.npz")
-    return Result(poses, rig, keypoints, _load_json(out / "job.json"), load_summary(out))
+    raw = load_poses(out / "poses_raw.npz") if (out / "poses_raw.npz").is_file() else None
+    return Result(poses, rig, keypoints, _load_json(out / "job.json"), load_summary(out), raw)
 
 
 def entries_of(out: Path) -> list[str]:

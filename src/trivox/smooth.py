@@ -1,0 +1,36 @@
+"""A result folder in, the same people smoothed over time out: what `trivox smooth` does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from trivox.files.results import load_result, save_result, standing_result
+from trivox.geometry.poses import Poses
+from trivox.geometry.smoothing import LONGEST_GAP_S, smoothed
+from trivox.progress import say
+
+
+def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
+    """Smooth the people of a result folder into the folder `out`, which keeps them as they were in `poses_raw.npz`.
+
+    A result that is smoothed already is smoothed anew, from its raw joints. `longest_gap_s` as for `smoothed`. Raises
+    `InputError` where `result` is no result folder, or `out` holds something else.
+    """
+    source, target = Path(result), Path(out)
+    given = load_result(source)
+    raw = given.raw or given.poses
+    job = {
+        "command": "smooth",
+        "result": str(source.resolve()),
+        "result_job_sha256": sha256(json.dumps(given.job, sort_keys=True).encode()).hexdigest(),
+        "longest_gap_s": longest_gap_s,
+    }
+    if standing := standing_result(target, job):
+        say(f"{target} already holds this result; nothing to do")
+        return standing.poses
+    poses = smoothed(raw, longest_gap_s=longest_gap_s)
+    save_result(replace(given, poses=poses, raw=raw, job=job), target)
+    return poses
