@@ -166,7 +166,9 @@ def _rotation(
 
 
 def filled(
-    points_mm: Float[Tensor, "F J 3"], valid: Bool[Tensor, "F J"], hierarchy: Hierarchy  # noqa: UP037
+    points_mm: Float[Tensor, "F J 3"],
+    valid: Bool[Tensor, "F J"],
+    hierarchy: Hierarchy,  # noqa: UP037
 ) -> Float[Tensor, "F J 3"]:
     """Missing joints put where they are likely: each must be valid once.
 

@@ -56,9 +56,8 @@ def joints_that_turn(poses: Poses) -> tuple[Hierarchy, Articulated]:
 
 def _with_a_middle(skeleton: Skeleton) -> Skeleton:
     """The skeleton with a pelvis and a neck, where the joints that make them are there."""
-    made = tuple(
-        joint for joint in ("pelvis", "neck") if joint not in skeleton.names and set(NEAR[joint][0]) <= set(skeleton.names)
-    )
+    names = set(skeleton.names)
+    made = tuple(joint for joint in ("pelvis", "neck") if joint not in names and set(NEAR[joint][0]) <= names)
     return Skeleton(skeleton.name, (*skeleton.names, *made), skeleton.bones, skeleton.root)
 
 

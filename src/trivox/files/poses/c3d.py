@@ -43,8 +43,9 @@ def save_c3d(poses: Poses, path: Path) -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = labels(poses)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
-    file.add_parameter("TRIAL", "ACTUAL_START_FIELD", _words(start))
-    file.add_parameter("TRIAL", "ACTUAL_END_FIELD", _words(end))
+    for name, number in (("ACTUAL_START_FIELD", start), ("ACTUAL_END_FIELD", end)):
+        file.add_parameter("TRIAL", name, _words(number))
+        file["parameters"]["TRIAL"][name]["type"] = ezc3d.ezc3d.INT  # it would make them floats
     valid = to_numpy(poses.valid.flatten(1).T)
     file["data"]["points"] = _homogeneous(to_numpy(poses.points_mm.flatten(1, 2).permute(2, 1, 0)), valid)
     file["data"]["meta_points"]["residuals"] = np.where(valid, 0.0, -1.0)[None]

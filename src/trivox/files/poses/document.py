@@ -22,7 +22,10 @@ def save_document(poses: Poses, path: Path) -> None:
     """Write a line for each fact of the head, and for each person and frame."""
     people = range(poses.points_mm.shape[1])
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        head = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in described(poses).items())
+        head = (
+            f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n"
+            for key, value in described(poses).items()
+        )
         file.writelines(["{\n", *head, '  "people": [\n'])
         for p in people:
             points, valid, confidence = poses.points_mm[:, p], poses.valid[:, p], poses.confidence[:, p]
