@@ -16,6 +16,7 @@ import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -148,7 +149,7 @@ def matched(poses: Poses, truth: Poses) -> list[tuple[Poses, np.ndarray]]:
 
 def butterworth(poses: Poses) -> np.ndarray:
     """The usual filter; gaps are bridged by straight lines."""
-    b, a = butter(2, 6 / 0.802 / (poses.fps / 2))
+    b, a = cast("tuple[np.ndarray, np.ndarray]", butter(2, 6 / 0.802 / (poses.fps / 2)))
     points = poses.points_mm.double().numpy().copy()
     for j in range(points.shape[2]):
         rows = np.flatnonzero(poses.valid[:, 0, j].numpy())

@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
         "evaluate_model",
         "evaluation_inputs",
         "evaluation_report",
+        "export",
         "import_weights",
         "kept_predictions",
         "lift",

@@ -21,7 +21,7 @@ def test_a_name_is_the_function_and_never_its_file(first: str) -> None:
     program = f"""
 {first}
 import trivox
-for name in ("evaluate", "evaluate_model", "import_weights", "predict", "triangulate_files"):
+for name in ("evaluate", "evaluate_model", "export", "import_weights", "predict", "triangulate_files"):
     assert getattr(trivox, name) is getattr(__import__("sys").modules["trivox." + name], name), name
 from trivox import *
 assert trivox.__all__ and all(globals()[name] is getattr(trivox, name) for name in trivox.__all__)

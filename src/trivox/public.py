@@ -3,6 +3,7 @@
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluate_model import evaluate_model
+from trivox.export import export
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses
@@ -29,6 +30,7 @@ __all__ = [
     "Triangulated",
     "evaluate",
     "evaluate_model",
+    "export",
     "import_weights",
     "load_keypoints",
     "load_model",

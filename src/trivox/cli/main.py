@@ -19,6 +19,7 @@ from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
+from trivox.cli.export import Export
 from trivox.cli.predict import Demo, Predict, Smooth, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
@@ -35,6 +36,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Export, subcommand("export")]
         | Annotated[Train, subcommand("train")]
         | Annotated[ShowBoard, subcommand("board")]
         | Annotated[Benchmark, subcommand("benchmark")]
@@ -76,6 +78,7 @@ def _parsed(
     | Prepare
     | Dataset
     | Evaluate
+    | Export
     | Train
     | ShowBoard
     | Benchmark

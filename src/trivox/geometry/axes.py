@@ -45,3 +45,9 @@ def turned_upright(poses: Poses, up: Float[Tensor, "3"]) -> Poses:  # noqa: UP03
     if covariance is not None:
         covariance = turn @ covariance @ turn.mT
     return replace(poses, points_mm=poses.points_mm @ turn.mT, up=up, covariance_mm2=covariance)
+
+
+def turned_if_known(poses: Poses, up: tuple[float, float, float]) -> Poses:
+    """The same people in float64, with `up` pointing up; in the world's own axes where it is not known what is up."""
+    poses = poses.to(torch.float64)
+    return poses if poses.up is None else turned_upright(poses, torch.tensor(up, dtype=torch.float64))

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from trivox.errors import InputError
 from trivox.files.poses.actors_mat import load_actors_mat
+from trivox.files.poses.bvh import save_bvh
+from trivox.files.poses.c3d import save_c3d
+from trivox.files.poses.document import save_document
+from trivox.files.poses.gltf import save_gltf
 from trivox.files.poses.mvor import load_mvor
 from trivox.files.poses.native import load_native, save_native
+from trivox.files.poses.parquet import save_parquet
 from trivox.files.poses.plain import load_plain
 from trivox.files.poses.table import load_csv, save_csv
 from trivox.files.poses.trc import load_trc, save_trc
@@ -15,20 +20,27 @@ from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_named
 
 SUFFIXES = (".npz", ".trc", ".csv")  # read and written
+_OF_EVERYBODY = {
+    **{".npz": save_native, ".csv": save_csv, ".c3d": save_c3d, ".json": save_document, ".parquet": save_parquet},
+    **{".glb": save_gltf, ".gltf": save_gltf},
+}
+_OF_ONE_PERSON = {".trc": save_trc, ".bvh": save_bvh}
+WRITTEN = (*_OF_EVERYBODY, *_OF_ONE_PERSON)
 _OF_DATASETS = {".mat": load_actors_mat, ".json": load_mvor}
 
 
 def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
-    """Write `poses` to .npz (everything), .trc (OpenSim) or .csv, atomically; returns the files written.
+    """Write `poses` to .npz (everything) or what other programs read, atomically; returns the files written.
 
-    A .trc holds one person: of several people each gets a file, NAME_p0.trc and so on. It is written with Y
-    up where `poses.up` is known, in the world's own axes where it is not. Raises `InputError` for another
-    suffix or a folder that cannot be written.
+    .trc, .c3d, .bvh, .csv, .json, .parquet, .glb and .gltf: docs/exports.md. A .trc or .bvh holds one person: of
+    several people each gets a file, NAME_p0.trc and so on. Formats with an up axis of their own are turned to it where
+    `poses.up` is known, and have the world's own axes where it is not. Raises `InputError` for another suffix, or a
+    folder that cannot be written.
     """
-    path = _checked(path, "write", SUFFIXES)
-    if path.suffix == ".trc":
-        return save_trc(poses, path)
-    (save_csv if path.suffix == ".csv" else save_native)(poses, path)
+    path = _checked(path, "write", WRITTEN)
+    if path.suffix in _OF_ONE_PERSON:
+        return _OF_ONE_PERSON[path.suffix](poses, path)
+    _OF_EVERYBODY[path.suffix](poses, path)
     return (path,)
 
 

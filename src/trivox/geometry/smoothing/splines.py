@@ -109,7 +109,7 @@ def pieces(
     inside = (before >= 0) & (after <= last) & (step_s <= longest_step_s)
     previous = np.concatenate([np.full((len(measured), 1), -1), before[:, :-1]], axis=1)
     starts = measured & ((previous < 0) | (times_s - times_s[previous.clip(0)] > longest_step_s))
-    piece = np.cumsum(starts, axis=1)
+    piece = np.cumsum(starts, axis=1, dtype=np.int64)
     members = np.zeros((len(measured), len(rows) + 1), dtype=np.int64)
     np.add.at(members, (np.arange(len(measured))[:, None], piece), measured)
     return inside & (np.take_along_axis(members, piece, axis=1) >= FEWEST), piece
