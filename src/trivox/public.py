@@ -16,6 +16,7 @@ from trivox.import_weights import import_weights
 from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
 from trivox.triangulate_files import triangulate_files
+from trivox.view.draw import draw
 
 __all__ = [
     "SKELETONS",
@@ -25,6 +26,7 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "draw",
     "evaluate",
     "evaluate_model",
     "import_weights",

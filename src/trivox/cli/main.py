@@ -19,6 +19,7 @@ from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
+from trivox.cli.pictures import Draw
 from trivox.cli.predict import Demo, Predict, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
@@ -34,6 +35,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Draw, subcommand("draw")]
         | Annotated[Train, subcommand("train")]
         | Annotated[ShowBoard, subcommand("board")]
         | Annotated[Benchmark, subcommand("benchmark")]
@@ -74,6 +76,7 @@ def _parsed(
     | Prepare
     | Dataset
     | Evaluate
+    | Draw
     | Train
     | ShowBoard
     | Benchmark

@@ -73,7 +73,10 @@ class Learned:
 
     @torch.inference_mode()
     def ask(
-        self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], boxes: Int[Tensor, "P V 4"], centre_mm: Float[Tensor, "P 3"]
+        self,
+        pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        boxes: Int[Tensor, "P V 4"],
+        centre_mm: Float[Tensor, "P 3"],
     ) -> Triangulated:
         """What the model says of people in these boxes (without area where a view lacks them), on the CPU; its pixels
         are those of the crops. `centre_mm` is where a volumetric model has its cubes."""

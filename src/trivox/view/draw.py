@@ -1,15 +1,15 @@
 """Results as pictures: a mosaic of all views as one picture or as a film, or every view on its own in a folder.
 
-    trivox.draw("trivox-out", out="mosaic.mp4")
-    trivox.draw("trivox-out", out="mosaic.jpg", frames="40", show=("heatmaps", "volumes"), method="volumetric")
-    trivox.draw("results.pkl", labels="labels.npy", pictures="processed", out="pictures")
+trivox.draw("trivox-out", out="mosaic.mp4")
+trivox.draw("trivox-out", out="mosaic.jpg", frames="40", show=("heatmaps", "volumes"), method="volumetric")
+trivox.draw("results.pkl", labels="labels.npy", pictures="processed", out="pictures")
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -131,14 +131,15 @@ def _opened(
     skeleton: str | None,
 ) -> Iterator[Source]:
     """The source of the instants; what would be ignored is refused."""
-    path = result if isinstance(result, Poses) else Path(result)
+    path: Path | Poses = result if isinstance(result, Poses) else Path(result)
     of_rows = isinstance(path, Path) and path.suffix == ".pkl"
     of_videos = {"rig": rig, "videos": videos, "cameras": cameras, "image-fit": image_fit, "truth": truth}
     of_labels = {"labels": labels, "pictures": pictures, "part": rows, "units": units, "skeleton": skeleton}
     for name, value in (of_videos if of_rows else of_labels).items():
         if value:
-            kind = "the rows of a results.pkl, which --labels tells" if of_rows else "a results.pkl, which has rows"
-            raise InputError(f"--{name} does not go with {'it: it is for videos, this is for ' if of_rows else 'a result of videos: it is for '}{kind}; leave it out")
+            raise InputError(
+                f"--{name} is for {'people in videos' if of_rows else 'a results.pkl'}, which {path} is not; leave it out"
+            )
     if isinstance(path, Path) and not path.exists():
         raise InputError(f"there is no file or folder {path}; give a result folder, a file of poses, or a results.pkl")
     if of_rows:
@@ -183,7 +184,9 @@ def _rows(frames: str | None, source: Source, *, one: bool) -> list[int]:
     if not chosen:
         raise InputError(f"no frame is among {frames}; there are {numbers[0]} to {numbers[-1]}")
     if one and len(chosen) > 1:
-        raise InputError(f"one picture shows one frame, {frames} are {len(chosen)}; give a single one, or --out FILE.mp4")
+        raise InputError(
+            f"one picture shows one frame, {frames} are {len(chosen)}; give a single one, or --out FILE.mp4"
+        )
     return chosen
 
 

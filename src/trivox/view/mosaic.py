@@ -22,6 +22,7 @@ from trivox.view.sight import Sight, with_sight
 
 DEFAULT_WIDTH = 1920
 _SCREEN = 16 / 9
+_TALLEST = 3 / 4  # of the width: more would not fit a screen
 _BACKGROUND: Colour = (24, 26, 30)
 _STRIP_HEIGHT = 44
 _WORDS = 0.62
@@ -42,14 +43,15 @@ class Layout:
         aspect = max((w / h for h, w in sizes_hw), default=_SCREEN)
         widest = max((w for _, w in sizes_hw), default=width)
         columns = min(range(1, views + 1), key=lambda c: _unlike_a_screen(c, views, aspect))
-        tile_width = min(width / columns, widest * _LARGEST_SCALE)
+        tallest = width * _TALLEST / math.ceil(views / columns)
+        tile_width = min(width / columns, widest * _LARGEST_SCALE, tallest * aspect)
         return cls((_even(tile_width / aspect), _even(tile_width)), columns)
 
 
 def _unlike_a_screen(columns: int, views: int, aspect: float) -> float:
     """How far such a mosaic is from a screen's shape; empty tiles count against it."""
     rows = math.ceil(views / columns)
-    return abs(math.log(columns * aspect / rows / _SCREEN)) + 0.5 * (rows * columns / views - 1)
+    return abs(math.log(columns * aspect / rows / _SCREEN)) + 2.0 * (rows * columns / views - 1)
 
 
 def _even(side: float) -> int:
@@ -61,7 +63,8 @@ def mosaic(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Every view as a tile, under a strip with the title and the legend of what is drawn."""
     tiles = [_tile(instant, view, layout, layers, sight) for view in range(len(instant.names))]
-    body = grid_of(tiles, layout.columns)
+    empty = np.full((*layout.tile_hw, 3), _BACKGROUND, np.uint8)
+    body = grid_of([*tiles, *[empty] * (-len(tiles) % layout.columns)], layout.columns)
     return np.concatenate([_strip(instant, layers, body.shape[1]), body], 0)
 
 

@@ -12,8 +12,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from trivox.drawing import BLACK, WHITE, Colour, Projected, draw_bones, draw_dot, draw_line, draw_words, drawable
-from trivox.drawing import projected, resized
+from trivox.drawing import (
+    BLACK,
+    WHITE,
+    Colour,
+    Projected,
+    draw_bones,
+    draw_dot,
+    draw_line,
+    draw_words,
+    drawable,
+    projected,
+    resized,
+)
 from trivox.geometry.cameras import Cameras
 from trivox.view.colours import bone_colours, joint_colours
 from trivox.view.instants import Instant, People
@@ -96,9 +107,7 @@ def _draw_misses(canvas: np.ndarray, points: np.ndarray, found: Projected, seen:
         draw_line(canvas, points[person, joint], found.pixels[person, joint], OFF, max(1, thickness // 2))
 
 
-def _draw_detections(
-    canvas: np.ndarray, people: People, points: np.ndarray, seen: np.ndarray, thickness: int
-) -> None:
+def _draw_detections(canvas: np.ndarray, people: People, points: np.ndarray, seen: np.ndarray, thickness: int) -> None:
     colours = joint_colours(people.skeleton)
     for person, joint in np.argwhere(seen):
         draw_dot(canvas, points[person, joint], thickness * 2 + 1, WHITE, 1)

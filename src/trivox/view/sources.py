@@ -93,7 +93,9 @@ def _truth(truth: Path | Poses, poses: Poses) -> Poses:
     known = truth if isinstance(truth, Poses) else load_poses(truth)
     if not torch.isin(known.frames, poses.frames).any():
         ours, theirs = (f"{int(p.frames[0])} to {int(p.frames[-1])}" for p in (poses, known))
-        raise InputError(f"the truth has frames {theirs}, the poses {ours}: none in common; give that of this recording")
+        raise InputError(
+            f"the truth has frames {theirs}, the poses {ours}: none in common; give that of this recording"
+        )
     return known
 
 
@@ -156,4 +158,6 @@ def _found(told: str, config: Path) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise InputError(f"{config} names {told}, which is not there; start in the folder its paths begin from, or correct it")
+    raise InputError(
+        f"{config} names {told}, which is not there; start in the folder its paths begin from, or correct it"
+    )
