@@ -17,6 +17,7 @@ from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
 from trivox.triangulate_files import triangulate_files
 from trivox.view.draw import draw
+from trivox.view.report import write_report
 
 __all__ = [
     "SKELETONS",
@@ -43,4 +44,5 @@ __all__ = [
     "triangulate",
     "triangulate_files",
     "triangulate_ransac",
+    "write_report",
 ]

@@ -19,7 +19,7 @@ from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
-from trivox.cli.pictures import Draw
+from trivox.cli.pictures import Draw, MakeReport
 from trivox.cli.predict import Demo, Predict, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
@@ -36,6 +36,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Draw, subcommand("draw")]
+        | Annotated[MakeReport, subcommand("report")]
         | Annotated[Train, subcommand("train")]
         | Annotated[ShowBoard, subcommand("board")]
         | Annotated[Benchmark, subcommand("benchmark")]
@@ -77,6 +78,7 @@ def _parsed(
     | Dataset
     | Evaluate
     | Draw
+    | MakeReport
     | Train
     | ShowBoard
     | Benchmark

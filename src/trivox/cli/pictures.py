@@ -77,3 +77,24 @@ class Draw:
             **{name: getattr(self, name) for name in names},
         )
         print(f"drew {count} frame{'s' * (count != 1)} into {self.out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeReport:
+    """Write a page that says how good a result is, and what to do next (docs/pictures.md)."""
+
+    result: Annotated[Positional[Path], arg(metavar="RESULT")]
+    """Result folder of predict or triangulate."""
+    out: Annotated[Path, arg(metavar="FILE.html")] = Path("report.html")
+    """Page to write."""
+    truth: Annotated[Path | None, unset("FILE")] = None
+    """File of true poses: errors are then part of the page."""
+
+    def run(self) -> None:
+        from trivox.view.report import write_report
+
+        judged = write_report(self.result, self.out, truth=self.truth)
+        print(judged.sentence)
+        for step in judged.next_steps:
+            print(f"- {step}")
+        print(f"report in {self.out}: open it in a browser")

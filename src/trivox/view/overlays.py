@@ -26,6 +26,7 @@ from trivox.drawing import (
     resized,
 )
 from trivox.geometry.cameras import Cameras
+from trivox.lift import LEAST_SCORE
 from trivox.view.colours import bone_colours, joint_colours
 from trivox.view.instants import Instant, People
 
@@ -33,8 +34,6 @@ Layer = Literal["pose", "detections", "reprojection", "truth", "heatmaps", "volu
 
 TRUTH: Colour = (70, 210, 90)
 OFF: Colour = (255, 230, 60)
-# A 2D joint of less is one that the detector did not see.
-LEAST_SCORE = 0.15
 
 
 def drawn_view(
