@@ -138,7 +138,8 @@ def _opened(
     for name, value in (of_videos if of_rows else of_labels).items():
         if value:
             raise InputError(
-                f"--{name} is for {'people in videos' if of_rows else 'a results.pkl'}, which {path} is not; leave it out"
+                f"--{name} is for {'people in videos' if of_rows else 'a results.pkl'}, which {_called(path)} is not; "
+                "leave it out"
             )
     if isinstance(path, Path) and not path.exists():
         raise InputError(f"there is no file or folder {path}; give a result folder, a file of poses, or a results.pkl")
@@ -153,6 +154,10 @@ def _opened(
     paths = [Path(video) for video in videos]
     with filmed(path, rig=rig, videos=paths, cameras=cameras, image_fit=image_fit, truth=known) as source:
         yield source
+
+
+def _called(path: Path | Poses) -> str:
+    return str(path) if isinstance(path, Path) else "this"
 
 
 def _layers(show: Sequence[Layer], source: Source) -> tuple[Layer, ...]:
@@ -184,9 +189,7 @@ def _rows(frames: str | None, source: Source, *, one: bool) -> list[int]:
     if not chosen:
         raise InputError(f"no frame is among {frames}; there are {numbers[0]} to {numbers[-1]}")
     if one and len(chosen) > 1:
-        raise InputError(
-            f"one picture shows one frame, {frames} are {len(chosen)}; give a single one, or --out FILE.mp4"
-        )
+        raise InputError(f"one picture shows one frame, {frames} are {len(chosen)}; give one, or --out FILE.mp4")
     return chosen
 
 

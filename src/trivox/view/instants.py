@@ -113,8 +113,8 @@ class Filmed:
         first, last = min(wanted), max(wanted)
         if first < 0 or last >= self.views.frame_count:
             raise InputError(
-                f"the videos have frames 0 to {self.views.frame_count - 1}, the poses reach from {first} to {last}; give "
-                "the videos that the poses were found in, or other --frames"
+                f"the videos have frames 0 to {self.views.frame_count - 1}, the poses reach from {first} to {last}; "
+                "give the videos that the poses were found in, or other --frames"
             )
         step = int(np.gcd.reduce([frame - first for frame in wanted])) or 1
         for seen in self.views.frames(first, last + 1, step):

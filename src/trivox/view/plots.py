@@ -20,7 +20,7 @@ SERIES: tuple[Colour, ...] = (
     (86, 180, 233),
 )
 _WIDTH, _HEIGHT = 900, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM, _HEAD = 52, 20, 12, 34, 26
 _ROW = 26
 _NAMES = 150
 # More points than pixels are drawn as medians of so many spans.
@@ -36,21 +36,35 @@ def lines(
     series: Mapping[str, Float[np.ndarray, "F"]],
     colours: Sequence[Colour],
     unit: str,
-    height: int = _HEIGHT,
+    *,
+    size: tuple[int, int] = (_HEIGHT, _WIDTH),
+    from_zero: bool = True,
 ) -> str:
-    """Values over time, a line each, broken where there is no value."""
+    """Values over time, a line each, broken where there is no value. `size` is (height, width).
+
+    Not `from_zero`, the axis shows a third around the values: how they vary, by the same share in every plot.
+    """
     spans = np.array_split(np.arange(len(times_s)), min(_POINTS, len(times_s)))
     at_s = np.array([times_s[span].mean() for span in spans])
     shown = {name: np.array([_median(values[span]) for span in spans]) for name, values in series.items()}
-    top = nice_top(max((float(np.nanmax(v)) for v in shown.values() if np.isfinite(v).any()), default=1.0))
+    low, top = _range(np.concatenate(list(shown.values())), from_zero)
     first, last = float(times_s[0]), max(float(times_s[-1]), float(times_s[0]) + 1e-9)
-    across, up = _WIDTH - _LEFT - _RIGHT, height - _TOP - _BOTTOM
-    x = _LEFT + (at_s - first) / (last - first) * across
-    parts = [_frame(top, unit, first, last, height)]
+    height, width = size
+    x = _LEFT + (at_s - first) / (last - first) * (width - _LEFT - _RIGHT)
+    parts = [_frame((low, top), unit, (first, last), size)]
     for (name, values), colour in zip(shown.items(), colours, strict=True):
-        y = height - _BOTTOM - values / top * up
+        y = height - _BOTTOM - (values - low) / (top - low) * (height - _HEAD - _BOTTOM)
         parts.append(_path(x, y, colour, f"{name}: median {_said(_median(series[name]))} {unit}"))
-    return _svg(height, parts)
+    return _svg(height, parts, width)
+
+
+def _range(values: np.ndarray, from_zero: bool) -> tuple[float, float]:
+    there = values[np.isfinite(values)]
+    if not len(there) or from_zero:
+        return 0.0, nice_top(float(there.max())) if len(there) else 1.0
+    middle = float(np.median(there))
+    reach = max(0.15 * middle, float(np.abs(there - middle).max()) * 1.05, 1e-9)
+    return max(0.0, middle - reach), middle + reach
 
 
 def _path(x: np.ndarray, y: np.ndarray, colour: Colour, title: str) -> str:
@@ -69,18 +83,18 @@ def _alone(there: np.ndarray, i: int) -> bool:
     return not (i and there[i - 1]) and not (i + 1 < len(there) and there[i + 1])
 
 
-def _frame(top: float, unit: str, first_s: float, last_s: float, height: int) -> str:
-    """Axes with few numbers."""
-    parts = []
+def _frame(range_: tuple[float, float], unit: str, times_s: tuple[float, float], size: tuple[int, int]) -> str:
+    """Axes with few, round numbers."""
+    (low, top), (first, last), (height, width) = range_, times_s, size
+    parts = [f'<text x="{_LEFT - 8}" y="13" class="end unit">{escape(unit)}</text>']
     for share in (0.0, 0.5, 1.0):
-        y = height - _BOTTOM - share * (height - _TOP - _BOTTOM)
-        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" class="end">{_said(share * top)}</text>')
-    for share in np.linspace(0, 1, 7):
-        x, value = _LEFT + share * (_WIDTH - _LEFT - _RIGHT), first_s + share * (last_s - first_s)
-        words = f"{_said(value)} s" if share == 1 else _said(value)
-        parts.append(f'<text x="{x:.1f}" y="{height - 12}" class="{"end" if share == 1 else "mid"}">{words}</text>')
-    parts.append(f'<text x="6" y="{_TOP + 4}" class="unit">{escape(unit)}</text>')
+        y = height - _BOTTOM - share * (height - _HEAD - _BOTTOM)
+        parts.append(f'<line x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" class="end">{_said(low + share * (top - low))}</text>')
+    step = nice_top((last - first) / (width / 130))
+    for value in np.arange(np.ceil(first / step) * step, last + 1e-6 * step, step):
+        x = _LEFT + (value - first) / (last - first) * (width - _LEFT - _RIGHT)
+        parts.append(f'<text x="{x:.1f}" y="{height - 12}" class="mid">{_said(value)} s</text>')
     return "".join(parts)
 
 
@@ -178,5 +192,5 @@ def _said(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
+def _svg(height: float, parts: Sequence[str], width: int = _WIDTH) -> str:
+    return f'<svg viewBox="0 0 {width} {height:.0f}" role="img">{"".join(parts)}</svg>'

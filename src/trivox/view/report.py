@@ -178,9 +178,8 @@ def _of_bones(poses: Poses, times_s: np.ndarray) -> str:
             said = name.replace("left_", "").replace("-", " to ")
             who = f", person {person + 1}" if poses.valid.shape[1] > 1 else ""
             values = {side: length[:, person] for side, length in sides.items()}
-            plots.append(
-                f"<div><h3>{escape(said + who)}</h3>{lines(times_s, values, (LEFT, RIGHT)[: len(values)], 'mm')}</div>"
-            )
+            plot = lines(times_s, values, (LEFT, RIGHT)[: len(values)], "mm", size=(200, 440), from_zero=False)
+            plots.append(f"<div><h3>{escape(said + who)}</h3>{plot}</div>")
             records += [_bone_record(side, who, length) for side, length in values.items()]
     keys = legend(("left", "right"), (LEFT, RIGHT))
     return _section(
@@ -208,7 +207,7 @@ def _of_people(poses: Poses, times_s: np.ndarray) -> str:
         "The share of each person's joints that were found. A line at 100 % is good; at 0 % the person is lost, or not "
         "there.",
         legend(names, colours),
-        lines(times_s, {name: shares[:, p] for p, name in enumerate(names)}, colours, "%", height=180),
+        lines(times_s, {name: shares[:, p] for p, name in enumerate(names)}, colours, "%", size=(190, 900)),
     )
 
 
@@ -243,14 +242,14 @@ def _truth_tables(scored: Report) -> list[str]:
 
 
 def _rounded(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key.replace("_", " "): f"{v:.3g}"
-        if isinstance(v, float) and v < 1
-        else f"{v:.1f}"
-        if isinstance(v, float)
-        else v
-        for key, v in record.items()
-    }
+    return {key.replace("_", " "): _said(value) for key, value in record.items()}
+
+
+def _said(value: Any) -> Any:
+    """Shares with three digits, millimetres with one."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.3f}" if value <= 1 else f"{value:.1f}"
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> str:

@@ -55,9 +55,7 @@ def model_to_show(method: Method | None, weights: str | Path | Model | None, *, 
     """The model of these. Raises `InputError` where there is none, or none with `volumes` though these are wanted."""
     model = chosen_model(method, weights)
     if model is None:
-        raise InputError(
-            "heatmaps and volumes are those of a model; say which (--method volumetric, or --weights FILE)"
-        )
+        raise InputError("heatmaps and volumes are those of a model; say which (--method volumetric or --weights)")
     if volumes and not isinstance(model, Volumetric):
         raise InputError("this model has no volumes to show; take a volumetric one (--method volumetric)")
     return model
