@@ -218,11 +218,11 @@ def _write_mosaics(out: Path, mosaics: Iterator[np.ndarray], fps: float, advance
         advance(1)
         return
     first = next(mosaics)
-    with atomic_write(out) as temporary, _said_of_av(out):
-        with Film(temporary, (first.shape[0], first.shape[1]), fps, _CRF, threads=0) as film:
-            for picture in chain([first], mosaics):
-                film.add(picture)
-                advance(1)
+    hw = (first.shape[0], first.shape[1])
+    with atomic_write(out) as temporary, _said_of_av(out), Film(temporary, hw, fps, _CRF, threads=0) as film:
+        for picture in chain([first], mosaics):
+            film.add(picture)
+            advance(1)
 
 
 @contextmanager

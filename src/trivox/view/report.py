@@ -27,17 +27,20 @@ from trivox.view.verdict import Verdict, verdict
 
 _STYLE = """
 body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#1c2430;background:#f4f6f8;margin:0}
-main{max-width:980px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 2px}h2{font-size:19px;margin:0 0 6px}
+main{max-width:980px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 2px}
+h2{font-size:19px;margin:0 0 6px}
 section{background:#fff;border-radius:12px;padding:20px 24px;margin:18px 0;box-shadow:0 1px 3px rgba(20,30,50,.12)}
 p{margin:4px 0 10px}.facts{color:#5a6675}.verdict{border-left:10px solid #2e9e5b}.fair.verdict{border-color:#e0a100}
 .poor.verdict{border-color:#d0392b}.verdict h2{font-size:24px}table{border-collapse:collapse;width:100%;font-size:15px}
-td,th{text-align:left;padding:6px 10px;border-bottom:1px solid #e6eaee;font-weight:400}thead th{color:#5a6675;font-size:13px}
+td,th{text-align:left;padding:6px 10px;border-bottom:1px solid #e6eaee;font-weight:400}
+thead th{color:#5a6675;font-size:13px}
 .badge{display:inline-block;border-radius:9px;padding:1px 10px;color:#fff;background:#2e9e5b;font-size:13px}
 .badge.fair{background:#c98f00}.badge.poor{background:#d0392b}svg{width:100%;height:auto;display:block}
 svg text{font:13px system-ui,sans-serif;fill:#46505e}.end{text-anchor:end}.mid{text-anchor:middle}.grid{stroke:#e3e8ee}
 svg .unit{fill:#8a94a2}.legend{margin:2px 0 6px}.key{margin-right:18px;font-size:14px;white-space:nowrap}
 .key i{display:inline-block;width:20px;height:4px;border-radius:2px;margin-right:7px;vertical-align:middle}
-table.heat td{text-align:center;border:2px solid #fff;border-radius:6px;padding:4px 8px}table.heat th{padding:3px 8px;border:0}
+table.heat td{text-align:center;border:2px solid #fff;border-radius:6px;padding:4px 8px}
+table.heat th{padding:3px 8px;border:0}
 table.heat thead th{text-align:center}.number{text-align:right}.scroll{overflow-x:auto}.pair{display:grid;
 grid-template-columns:1fr 1fr;gap:8px 22px}.pair h3{font-size:14px;font-weight:600;margin:8px 0 0}
 ol{margin:6px 0 0;padding-left:22px}li{margin:3px 0}
@@ -91,7 +94,8 @@ def _page(
         f"{result.poses.skeleton.name}"
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width">'
         f"<title>{escape(name)}: trivox report</title><style>{_STYLE}</style></head><body><main><h1>{escape(name)}</h1>"
         f'<p class="facts">{escape(facts)}</p>{"".join(sections)}</main></body></html>\n'
     )
@@ -109,8 +113,8 @@ def _first_screen(judged: Verdict) -> str:
     )
     steps = "".join(f"<li>{escape(step)}</li>" for step in judged.next_steps)
     return (
-        f'<section class="verdict {judged.grade}"><h2>{escape(judged.sentence)}</h2><table><thead><tr><th>looked at</th>'
-        f"<th>here</th><th>good</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
+        f'<section class="verdict {judged.grade}"><h2>{escape(judged.sentence)}</h2><table><thead><tr>'
+        f"<th>looked at</th><th>here</th><th>good</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
         f"<p style='margin-top:14px'><b>What to do next</b></p><ol>{steps}</ol></section>"
     )
 
@@ -146,8 +150,8 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
         ),
         _section(
             "Joints seen by each camera",
-            "The share of the time in which a camera sees a joint well enough to use it. Dark is good; every joint needs "
-            "two dark cameras, and a light column is a camera that looks elsewhere or is blocked.",
+            "The share of the time in which a camera sees a joint well enough to use it. Dark is good; every joint "
+            "needs two dark cameras, and a light column is a camera that looks elsewhere or is blocked.",
             f'<div class="scroll">{heat_table(seen.seen_by_joint().T, skeleton.names, names)}</div>',
         ),
     ]

@@ -79,8 +79,8 @@ def _cameras(summary: Summary) -> Check:
     least = min(summary.cameras, key=lambda camera: camera.joints_used)
     grade = _graded(least.joints_used, 0.5, 0.25, more_is_better=True)
     remedy = (
-        f"{least.name} helps little: see whether it looks elsewhere, belongs to another video, or is calibrated wrongly "
-        "(trivox calibration check)."
+        f"{least.name} helps little: see whether it looks elsewhere, belongs to another video, or is calibrated "
+        "wrongly (trivox calibration check)."
     )
     value = f"{least.name} helps with {least.joints_used:.0%}"
     return _check("joints that each camera helps to place", value, "at least 50 % for each", grade, remedy)
@@ -89,8 +89,8 @@ def _cameras(summary: Summary) -> Check:
 def _reprojection(share: float) -> Check:
     grade = _graded(share, 0.03, 0.06)
     remedy = (
-        "3D and 2D joints disagree: check calibration and synchrony; where a single camera stands out below, look at it "
-        "first."
+        "3D and 2D joints disagree: check calibration and synchrony; where a single camera stands out below, look at "
+        "it first."
     )
     return _check("2D and 3D joints apart (median)", f"{share:.1%} of a person's size", "at most 3 %", grade, remedy)
 
