@@ -43,7 +43,7 @@ def projected(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"], c
 
 def drawable(pixels: Float[np.ndarray, "*b 2"]) -> Bool[np.ndarray, "*b"]:
     """Whether OpenCV can be told of these points."""
-    return (np.abs(np.nan_to_num(pixels, nan=np.inf)) < _FARTHEST_PX).all(-1)
+    return np.asarray((np.abs(np.nan_to_num(pixels, nan=np.inf)) < _FARTHEST_PX).all(-1))
 
 
 def draw_line(picture: UInt8[np.ndarray, "h w 3"], start: Point, end: Point, colour: Colour, thickness: int) -> None:

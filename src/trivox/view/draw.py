@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-import av
 import numpy as np
+from av.error import FFmpegError
 
 from trivox.errors import InputError
 from trivox.evaluation_inputs import Rows, Units
@@ -230,7 +230,7 @@ def _said_of_av(out: Path) -> Iterator[None]:
     """What FFmpeg cannot write is an `InputError` like everything else."""
     try:
         yield
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise InputError(f"cannot write {out}: {error.strerror}; free the space or choose another folder") from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -60,29 +59,12 @@ class Instant:
     detections: Detections | None = None
 
 
-class Source(Protocol):
-    """Instants that can be drawn. `frames` are the numbers they are asked for by, rising."""
-
-    @property
-    def frames(self) -> Sequence[int]: ...
-    @property
-    def fps(self) -> float: ...
-    @property
-    def has_truth(self) -> bool: ...
-    @property
-    def has_detections(self) -> bool: ...
-    def joints_seen(self) -> Sequence[int]:
-        """How many joints were found at each of `frames`."""
-        ...
-
-    def instants(self, rows: Sequence[int]) -> Iterator[Instant]:
-        """Those at these places in `frames`, in rising order."""
-        ...
-
-
 @dataclass(frozen=True)
 class Filmed:
-    """`views` are open; `detections` (F, P, V, J) and the people of `poses` are row by row the same."""
+    """`views` are open; `frames` are the numbers, rising, that instants are asked for by.
+
+    `detections` (F, P, V, J) and the people of `poses` are row by row the same.
+    """
 
     poses: Poses
     views: Views
@@ -106,9 +88,11 @@ class Filmed:
         return self.detections is not None
 
     def joints_seen(self) -> list[int]:
+        """How many joints were found at each of `frames`."""
         return self.poses.valid.sum((1, 2)).tolist()
 
     def instants(self, rows: Sequence[int]) -> Iterator[Instant]:
+        """Those at these places in `frames`, in rising order. Raises `InputError` where the videos lack one."""
         wanted = {self.frames[row]: row for row in rows}
         first, last = min(wanted), max(wanted)
         if first < 0 or last >= self.views.frame_count:
@@ -212,3 +196,6 @@ def _picture(reader: PictureReader, labels: Labels, row: int, camera: int) -> np
         return reader.read(labels.recordings[recording], name, int(labels.frames[row]), lens, 1.0).picture
     except InputError:
         return None
+
+
+Source = Filmed | Labelled

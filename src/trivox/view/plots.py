@@ -79,7 +79,7 @@ def _path(x: np.ndarray, y: np.ndarray, colour: Colour, title: str) -> str:
     )
 
 
-def _alone(there: np.ndarray, i: int) -> bool:
+def _alone(there: np.ndarray, i: np.intp) -> bool:
     return not (i and there[i - 1]) and not (i + 1 < len(there) and there[i + 1])
 
 

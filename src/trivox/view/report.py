@@ -275,6 +275,6 @@ def _nanmedian(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The median over axes of what there is, NaN where there is nothing; without NumPy's warning."""
     kept = [axis for axis in range(values.ndim) if axis not in axes]
     flat = np.moveaxis(values, kept, range(len(kept))).reshape(*(values.shape[axis] for axis in kept), -1)
-    some = np.isfinite(flat).any(-1)
+    some = np.asarray(np.isfinite(flat).any(-1))
     filled = np.where(some[..., None], flat, 0.0)
     return np.where(some, np.nanmedian(filled, axis=-1), np.nan)

@@ -7,7 +7,7 @@ nearly all joints, misses the 2D joints by two to three hundredths of a person's
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from trivox.summary import Summary, doubts
 from trivox.view.measures import Reprojection
 
 Grade = Literal["good", "fair", "poor"]
+_GRADES: tuple[Grade, ...] = get_args(Grade)  # from best to worst
 _WORDS: dict[Grade, str] = {
     "good": "Good: nothing here speaks against this result.",
     "fair": "Usable, but look at what is marked below.",
@@ -56,7 +57,7 @@ def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm:
         checks.append(_bones(summary.bone_spread_mm))
     if mpjpe_mm is not None:
         checks.append(_truth(mpjpe_mm))
-    worst: Grade = max((check.grade for check in checks), key=("good", "fair", "poor").index)
+    worst = max((check.grade for check in checks), key=_GRADES.index)
     steps = [check.remedy for check in checks if check.remedy]
     steps += [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts(summary, poses)]
     after = "Watch it over its pictures: trivox draw RESULT --out mosaic.mp4."
