@@ -72,7 +72,7 @@ def test_points_count_from_the_corner_of_the_first_pixel(x):
 def test_a_line_through_pixel_centres_covers_these_pixels():
     picture = np.zeros((20, 20, 3), np.uint8)
     draw_line(picture, np.array([3.5, 10.5]), np.array([15.5, 10.5]), (255, 0, 0), 1)
-    assert (picture[10, 3:16, 0] > 200).all() and picture[[8, 12], :, 0].max() == 0
+    assert (picture[10, 4:15, 0] > 200).all() and picture[[8, 12], :, 0].max() == 0
 
 
 def test_sides_have_their_colours_by_name():
@@ -91,12 +91,14 @@ def test_sides_have_their_colours_by_name():
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_joints_are_drawn_where_the_camera_projects_them(scale):
     instant = instant_of()
-    for view in range(3):
-        drawn = drawn_view(instant, view, instant.pictures[view], ["pose"], scale)
-        pixels = instant.cameras[view].project(instant.found.points_mm[0]).numpy() * scale
-        for name, colour in (("left_wrist", LEFT), ("right_ankle", RIGHT), ("left_ankle", LEFT)):
-            at = pixels[COCO_17.names.index(name)]
-            assert np.abs(centre_of(drawn, colour, at, reach=4) - at).max() < 1.5
+    for name, colour in (("left_wrist", LEFT), ("right_ankle", RIGHT), ("nose", MIDDLE)):
+        joint = COCO_17.names.index(name)
+        only = torch.arange(17)[None] == joint
+        alone = replace(instant, found=replace(instant.found, valid=only))
+        for view in range(3):
+            drawn = drawn_view(alone, view, instant.pictures[view], ["pose"], scale)
+            at = instant.cameras[view].project(instant.found.points_mm[0]).numpy()[joint] * scale
+            assert np.abs(centre_of(drawn, colour, at) - at).max() < 0.6
 
 
 def test_the_lens_is_followed():
@@ -107,7 +109,7 @@ def test_the_lens_is_followed():
     for view in range(3):
         at = bent.cameras[view].project(far[0]).numpy()[0]
         other = straight.cameras[view].project(far[0]).numpy()[0]
-        if not ((at > 20) & (at < (1260, 700))).all() or np.abs(at - other).max() < 15:
+        if not ((at > 20) & (at < (1260, 700))).all() or np.abs(at - other).max() < 8:
             continue
         drawn = drawn_view(replace(bent, found=points), view, bent.pictures[view], ["pose"])
         y, x = int(at[1]), int(at[0])
@@ -135,7 +137,7 @@ def test_truth_and_misses_are_told_apart():
     scores[..., COCO_17.names.index("left_wrist")] = 0.0
     shown = replace(instant, truth=truth, detections=Detections(off, scores))
     drawn = drawn_view(shown, 0, instant.pictures[0], ["pose", "truth", "detections", "reprojection"])
-    has = {c: (np.abs(drawn.astype(int) - c) < 12).all(-1) for c in (TRUTH, OFF)}
+    has = {c: (np.abs(drawn.astype(int) - c) < 60).all(-1) for c in (TRUTH, OFF)}
     assert has[TRUTH].sum() > 100 and has[OFF].sum() > 50
     for name, expected in (("right_wrist", True), ("left_wrist", False)):
         x, y = pixels[0, 0, COCO_17.names.index(name)].tolist()
@@ -230,14 +232,13 @@ def result(tmp_path_factory) -> Path:
 
 
 def test_the_frames_of_a_film_are_those_asked_for(result, tmp_path):
-    assert draw(result, out=tmp_path / "m.mp4", frames="2:11:3", show=["pose"], width=192) == 3
+    assert draw(result, out=tmp_path / "m.mp4", frames="2:11:3", show=["pose"], width=384) == 3
     video = Video(tmp_path / "m.mp4")
     assert video.info.frame_count == 3 and video.info.fps == pytest.approx(25 / 3, rel=1e-3)
-    numbers = [number_in(picture[44 : 44 + 64, :96]) for picture in video.frames()]
-    # The name of the camera hides the first bits.
-    assert [number >> 6 for number in numbers] == [0, 0, 0]
-    drawn = draw(result, out=tmp_path / "p", frames="2:11:3", show=["truth", "pose"][1:])
-    assert drawn == 3
+    # Tiles of twice the size; the name of the camera leaves the lower edge of the bars free.
+    bars = [picture[-128 + 43, 8 : 8 + 16 * 4 : 16].mean(-1) > 128 for picture in video.frames()]
+    assert [sum(int(bar) << bit for bit, bar in enumerate(row)) for row in bars] == [2, 5, 8]
+    assert draw(result, out=tmp_path / "p", frames="2:11:3", show=["detections"]) == 3
     for name in ("cam1", "cam2"):
         names = sorted(path.name for path in (tmp_path / "p" / name).iterdir())
         assert names == ["000002.jpg", "000005.jpg", "000008.jpg"]
@@ -285,12 +286,8 @@ def test_predictions_for_rows_of_a_dataset_are_drawn(tmp_path):
 
 def test_published_results_are_drawn_by_their_config(golden, tmp_path):
     """results.pkl and a config of the published system, over the tiny Human3.6M tree."""
-    tree = golden / "datasets"
-    tables = sorted(tree.rglob("human36m*labels*.npy"))
-    if not tables:
-        pytest.skip("no label table in the golden data")
-    table = tables[0]
-    root = next(path for path in [*table.parent.iterdir(), table.parent] if path.is_dir() and any(path.glob("S9")))
+    tree = golden / "datasets" / "human36m"
+    table, root = tree / "extra" / "human36m-multiview-labels-GTbboxes.npy", tree / "processed"
     config = tmp_path / "config.yaml"
     part = f"{{labels_path: {table}, h36m_root: {root}, with_damaged_actions: true}}"
     model = "{name: alg, backbone: {}}"

@@ -126,7 +126,7 @@ def _legend(layers: Sequence[Layer], has_detections: bool) -> list[tuple[str, Co
 
 
 def _draw_mark(strip: np.ndarray, mark: str, colour: Colour, x: float, y: float) -> None:
-    start, end, middle = np.array([x, y]), np.array([x + 26.0, y]), np.array([x + 13.0, y])
+    start, end, middle = (np.array([x + along, y], float) for along in (0, 26, 13))
     if mark == "line":
         draw_line(strip, start, end, colour, 4)
     elif mark == "ring":

@@ -103,7 +103,7 @@ def _draw_number(canvas: np.ndarray, number: int, pixels: Float[np.ndarray, "N 2
 
 def _draw_misses(canvas: np.ndarray, points: np.ndarray, found: Projected, seen: np.ndarray, thickness: int) -> None:
     for person, joint in np.argwhere(seen):
-        draw_line(canvas, points[person, joint], found.pixels[person, joint], OFF, max(1, thickness // 2))
+        draw_line(canvas, points[person, joint], found.pixels[person, joint], OFF, max(1, thickness - 1))
 
 
 def _draw_detections(canvas: np.ndarray, people: People, points: np.ndarray, seen: np.ndarray, thickness: int) -> None:
