@@ -57,7 +57,7 @@ def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm:
         checks.append(_bones(summary.bone_spread_mm))
     if mpjpe_mm is not None:
         checks.append(_truth(mpjpe_mm))
-    worst = max((check.grade for check in checks), key=_GRADES.index)
+    worst = _GRADES[max(_GRADES.index(check.grade) for check in checks)]
     steps = [check.remedy for check in checks if check.remedy]
     steps += [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts(summary, poses)]
     after = "Watch it over its pictures: trivox draw RESULT --out mosaic.mp4."
