@@ -16,7 +16,7 @@ ShownLayer = Literal["pose", "detections", "reprojection", "truth", "heatmaps", 
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """Draw what was found over its pictures: a mosaic, a film of mosaics, or all pictures (docs/pictures.md)."""
+    """Draw what was found over its pictures: mosaic, film, or all of them."""
 
     result: Annotated[Positional[Path], arg(metavar="RESULT")]
     """Result folder, file of poses (with --rig and --videos), or results.pkl (with --labels)."""
@@ -81,7 +81,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True)
 class MakeReport:
-    """Write a page that says how good a result is, and what to do next (docs/pictures.md)."""
+    """Write a page that says how good a result is, and what to do next."""
 
     result: Annotated[Positional[Path], arg(metavar="RESULT")]
     """Result folder of predict or triangulate."""
