@@ -30,6 +30,7 @@ FLOORS: list[set[str]] = [
         "dataset_faults",
         "demo",
         "doctor",
+        "drawing",
         "evaluate",
         "evaluate_model",
         "evaluation_inputs",

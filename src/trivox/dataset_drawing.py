@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import cv2
 import numpy as np
@@ -12,14 +11,12 @@ from jaxtyping import Int, UInt8
 
 from trivox.data.labels import Labels
 from trivox.data.picture_reading import PictureReader
+from trivox.drawing import draw_bones, draw_dot, draw_words, grid_of, projected, resized
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 
 TILE_HEIGHT = 480
 COLOURS = ((0, 230, 255), (255, 60, 160), (120, 255, 90), (255, 210, 60), (190, 120, 255), (255, 130, 40))
-_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-# Far outside the picture nothing is drawn; OpenCV counts in 32 bits.
-_FARTHEST_PX = 1e5
 
 
 def instant_to_draw(labels: Labels, recording: str | None, frame: int | None) -> Int[np.ndarray, "P"]:
@@ -49,20 +46,14 @@ def draw_instant(labels: Labels, rows: Int[np.ndarray, "P"]) -> UInt8[np.ndarray
     drawn = [_drawn(labels, rows, int(c), reader) for c in cameras]
     width = max((picture.shape[1] for picture in drawn if picture is not None), default=TILE_HEIGHT)
     tiles = [_tile(p, labels.camera_names[c], width) for p, c in zip(drawn, cameras, strict=True)]
-    columns = math.ceil(math.sqrt(len(tiles)))
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    return np.concatenate(
-        [np.concatenate(tiles[start : start + columns], 1) for start in range(0, len(tiles), columns)], 0
-    )
+    return grid_of(tiles, columns=math.ceil(math.sqrt(len(tiles))))
 
 
 def _tile(picture: np.ndarray | None, name: str, width: int) -> np.ndarray:
     tile = np.zeros((TILE_HEIGHT, width, 3), np.uint8)
     if picture is not None:
         tile[:, : picture.shape[1]] = picture
-    for colour, thickness in ((_BLACK, 4), (_WHITE, 1)):
-        said = name if picture is not None else f"{name}: no picture"
-        cv2.putText(tile, said, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness, cv2.LINE_AA)
+    draw_words(tile, name if picture is not None else f"{name}: no picture", (8, 22), 0.6)
     return tile
 
 
@@ -75,8 +66,7 @@ def _drawn(labels: Labels, rows: np.ndarray, c: int, reader: PictureReader) -> n
     except InputError:
         return None
     factor = TILE_HEIGHT / picture.shape[0]
-    size = (max(1, round(picture.shape[1] * factor)), TILE_HEIGHT)
-    shrunk = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    shrunk = resized(picture, (TILE_HEIGHT, max(1, round(picture.shape[1] * factor))))
     for i, row in enumerate(rows):
         _draw_person(shrunk, labels, int(row), c, lens, factor, COLOURS[i % len(COLOURS)])
     return shrunk
@@ -85,16 +75,12 @@ def _drawn(labels: Labels, rows: np.ndarray, c: int, reader: PictureReader) -> n
 def _draw_person(
     picture: np.ndarray, labels: Labels, row: int, c: int, lens: Cameras, factor: float, colour: tuple[int, int, int]
 ) -> None:
-    points_mm = torch.from_numpy(labels.points_mm[row]).double()
-    pixels = lens.project(points_mm).numpy() * factor
-    shown = labels.valid[row] & (lens.depth_mm(points_mm) > 0).numpy() & (np.abs(pixels) < _FARTHEST_PX).all(-1)
-    at = [(round(float(x)), round(float(y))) if ok else (0, 0) for (x, y), ok in zip(pixels, shown, strict=True)]
-    line = partial(cv2.line, picture, color=colour, thickness=2, lineType=cv2.LINE_AA)
-    for parent, child in labels.skeleton.bone_indices:
-        if shown[parent] and shown[child]:
-            line(pt1=at[parent], pt2=at[child])
-    for joint in np.flatnonzero(shown):
-        cv2.circle(picture, at[joint], 3, colour, -1, cv2.LINE_AA)
+    points_mm, valid = torch.from_numpy(labels.points_mm[row]), torch.from_numpy(labels.valid[row])
+    seen = projected(points_mm, valid, lens)
+    pixels, bones = seen.pixels * factor, labels.skeleton.bone_indices
+    draw_bones(picture, pixels, seen.shown, bones, [colour] * len(bones), 2)
+    for at in pixels[seen.shown]:
+        draw_dot(picture, at, 3, colour)
     if labels.present[row, c]:
         left, top, right, bottom = (labels.boxes_px[row, c] * factor).round().astype(int).tolist()
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, 1, cv2.LINE_AA)

@@ -28,7 +28,7 @@ _REFERENCE_PX = 256.0
 THRESHOLD_PX = 16.0
 HUBER_PX = 8.0
 # Joints below this score are not where they seem to be.
-_LEAST_SCORE = 0.15
+LEAST_SCORE = 0.15
 
 
 def lift(
@@ -49,7 +49,7 @@ def lift(
     factors = _REFERENCE_PX / crop_sides_px.clamp_min(1.0)
     scaled = cameras.expanded(*factors.shape).scaled(factors[..., None].expand(*factors.shape, 2))
     scaled_points = points_px * factors[..., None, None]
-    weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0)
+    weights = torch.where(scores >= LEAST_SCORE, scores, 0.0)
     if method == "ransac":
         found = triangulate_ransac(
             scaled_points, scaled, weights, threshold_px=threshold_px, refine=True, huber_px=huber_px

@@ -19,6 +19,8 @@ from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
 from trivox.smooth import smooth_result
 from trivox.triangulate_files import triangulate_files
+from trivox.view.draw import draw
+from trivox.view.report import write_report
 
 __all__ = [
     "SKELETONS",
@@ -28,6 +30,7 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "draw",
     "evaluate",
     "evaluate_model",
     "export",
@@ -47,4 +50,5 @@ __all__ = [
     "triangulate",
     "triangulate_files",
     "triangulate_ransac",
+    "write_report",
 ]

@@ -20,6 +20,7 @@ from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
 from trivox.cli.evaluate import Evaluate
 from trivox.cli.export import Export
+from trivox.cli.pictures import Draw, MakeReport
 from trivox.cli.predict import Demo, Predict, Smooth, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
@@ -37,6 +38,8 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Dataset, subcommand("dataset")]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Export, subcommand("export")]
+        | Annotated[Draw, subcommand("draw")]
+        | Annotated[MakeReport, subcommand("report")]
         | Annotated[Train, subcommand("train")]
         | Annotated[ShowBoard, subcommand("board")]
         | Annotated[Benchmark, subcommand("benchmark")]
@@ -79,6 +82,8 @@ def _parsed(
     | Dataset
     | Evaluate
     | Export
+    | Draw
+    | MakeReport
     | Train
     | ShowBoard
     | Benchmark

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trivox.data.crops import cut_for_model
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.skeletons import COCO_17, root_points
+from trivox.geometry.skeletons import COCO_17, Skeleton, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.models.configs import Model
 from trivox.models.folded import folded
@@ -51,7 +51,7 @@ class Learned:
         seen = (boxes[..., 2] > boxes[..., 0]).any(-1)
         everybody = self._nobody(len(seen))
         if seen.any():
-            found = self._look(pictures, boxes[seen], _centres_mm(track[seen]))
+            found = self._look(pictures, boxes[seen], roots_mm(track[seen], COCO_17))
             everybody = everybody.map(lambda t: t.clone())
             for name, value in vars(found).items():
                 if value is not None:
@@ -66,20 +66,28 @@ class Learned:
         pixels = none.new_zeros(people, V, J, 2)
         return Followed(point, no[:, 0], none[:, 0], covariance, pixels, none, no, none)
 
-    @torch.inference_mode()
     def _look(
         self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"], centre_mm: Float[Tensor, "P 3"]
     ) -> Followed:
+        return self._in_pictures(self.ask(pictures, boxes, centre_mm), boxes)
+
+    @torch.inference_mode()
+    def ask(
+        self,
+        pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        boxes: Int[Tensor, "P V 4"],
+        centre_mm: Float[Tensor, "P 3"],
+    ) -> Triangulated:
+        """What the model says of people in these boxes (without area where a view lacks them), on the CPU; its pixels
+        are those of the crops. `centre_mm` is where a volumetric model has its cubes."""
         mask = boxes[..., 2] > boxes[..., 0]
-        # A view without the person gets some camera that exists, and is not looked at.
-        boxes = torch.where(mask[..., None], boxes, boxes.new_tensor([0, 0, 1, 1]))
-        cameras = self._of_crops(boxes).to(torch.float32).to(self.device)
+        cameras = self._of_crops(_somewhere(boxes)).to(torch.float32).to(self.device)
         given = self._crops(pictures, boxes, mask), cameras, mask.to(self.device)
         if isinstance(self.model, Volumetric):
             found = self.model(*given, centre_mm=centre_mm.float().to(self.device))
         else:
             found = self.model(*given)
-        return self._in_pictures(found.to("cpu"), boxes)
+        return found.to("cpu")
 
     def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
         crops = torch.zeros(*mask.shape, 3, *self.model.image_hw)
@@ -101,6 +109,7 @@ class Learned:
         """The model's answer in double precision, its pixels those of the pictures."""
         assert found.points_px is not None and found.scores is not None
         points_mm, scores = found.points_mm.double(), found.scores.double()
+        boxes = _somewhere(boxes)
         in_crop = found.points_px.double() * self._pixels_per_crop_pixel(boxes)[..., None, :]
         points_px = self.model.profile.recorded_points(in_crop + boxes[..., None, :2])
         missed_px = (self.cameras.expanded(*boxes.shape[:2]).project(points_mm[:, None]) - points_px).norm(dim=-1)
@@ -117,7 +126,13 @@ class Learned:
         )
 
 
-def _centres_mm(track: Track) -> Float[Tensor, "P 3"]:
+def roots_mm(track: Track, skeleton: Skeleton) -> Float[Tensor, "P 3"]:
     """The pelvis, or the middle of whatever joints there are."""
-    root = root_points(track.points_mm, track.valid, COCO_17)
+    root = root_points(track.points_mm, track.valid, skeleton)
     return torch.where(root.valid, root.points[:, 0], centres_mm(track.points_mm, track.valid))
+
+
+def _somewhere(boxes: Int[Tensor, "P V 4"]) -> Int[Tensor, "P V 4"]:
+    """A view without the person gets some camera that exists, and is not looked at."""
+    seen = boxes[..., 2] > boxes[..., 0]
+    return torch.where(seen[..., None], boxes, boxes.new_tensor([0, 0, 1, 1]))

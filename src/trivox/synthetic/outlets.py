@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
-import av
 import cv2
-import numpy as np
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
+from trivox.files.films import Film
 from trivox.synthetic.renderer import Renderer
 from trivox.synthetic.scene import Scene
 
@@ -39,7 +34,8 @@ def write_videos(scene: Scene, threads: int, path_of: Callable[[str], Path], adv
     check_even(scene.options.image_hw)
     with ExitStack() as stack:
         temporaries = [stack.enter_context(atomic_write(path_of(name))) for name in scene.names]
-        films = [stack.enter_context(_Film(path, scene, crf)) for path in temporaries]
+        hw, fps = scene.views[0].image_hw, scene.options.fps
+        films = [stack.enter_context(Film(path, hw, fps, crf)) for path in temporaries]
         for pictures in Renderer(scene, threads).frames(range(scene.options.frames)):
             for film, picture in zip(films, pictures, strict=True):
                 film.add(picture)
@@ -51,27 +47,3 @@ def check_even(image_hw: tuple[int, int]) -> None:
     if any(side % 2 for side in image_hw):
         h, w = image_hw
         raise InputError(f"videos need pictures of even sides, not {h} x {w}; choose others, or --pictures images")
-
-
-class _Film:
-    """An H.264 video that grows by pictures. One encoding thread: the same bytes everywhere."""
-
-    def __init__(self, path: Path, scene: Scene, crf: int) -> None:
-        self._container = cast(OutputContainer, av.open(str(path), "w"))
-        rate = Fraction(scene.options.fps).limit_denominator(1000)
-        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
-        self._stream = cast(VideoStream, stream)
-        self._stream.height, self._stream.width = scene.views[0].image_hw
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.thread_count = 1
-
-    def __enter__(self) -> _Film:
-        return self
-
-    def add(self, picture: np.ndarray) -> None:
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._container.mux(self._stream.encode())
-        self._container.close()

@@ -11,10 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from trivox.data.samples import Sample
+from trivox.drawing import draw_bones, drawable
 from trivox.errors import InputError
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.triangulated import Triangulated
@@ -115,9 +115,6 @@ def _with_skeleton(
     picture: np.ndarray, points: Tensor, valid: Tensor, bones: list[Any], colour: tuple[int, int, int]
 ) -> np.ndarray:
     picture = np.ascontiguousarray(picture)
-    points = torch.where(points.isfinite(), points, -1.0).clamp(-1e4, 1e4)
-    places = [tuple(map(round, place)) for place in points.tolist()]
-    for a, b in bones:
-        if bool(valid[a]) and bool(valid[b]):
-            cv2.line(picture, places[a], places[b], colour, 1, cv2.LINE_AA)
+    pixels = points.numpy()
+    draw_bones(picture, pixels, valid.numpy() & drawable(pixels), bones, [colour] * len(bones), 1)
     return picture

@@ -178,8 +178,8 @@ def test_a_write_that_fails_says_so_and_leaves_nothing_behind(tmp_path: Path) ->
         with pytest.raises(InputError, match="cannot write"):
             save_poses(some_poses([1]), tmp_path / f"p.{suffix}")
     assert len(list(tmp_path.iterdir())) == 3
-    with pytest.raises(InputError, match="expected a file name that ends in .npz, .trc, .csv"):
-        save_poses(some_poses([1]), tmp_path / "p.c3d")
+    with pytest.raises(InputError, match="expected a file name that ends in .npz, .csv, .c3d"):
+        save_poses(some_poses([1]), tmp_path / "p.xlsx")
 
 
 HEAD = "frame,time_s,person,joint,x_mm,y_mm,z_mm,confidence,valid\n"

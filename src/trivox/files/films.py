@@ -1,0 +1,43 @@
+"""An H.264 video (.mp4) that grows by pictures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+
+class Film:
+    """Use it in a `with` block: the video is whole when the block ends without an error.
+
+    `image_hw` are even (H.264 halves the colours' resolution). More `crf`, smaller files. One encoding thread gives
+    the same bytes everywhere; `threads=0` takes all cores.
+    """
+
+    def __init__(self, path: Path, image_hw: tuple[int, int], fps: float, crf: int, threads: int = 1) -> None:
+        assert not any(side % 2 for side in image_hw), "H.264 takes even sides"
+        self._path = path
+        self._container = cast(OutputContainer, av.open(str(path), "w"))
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
+        self._stream = cast(VideoStream, stream)
+        self._stream.height, self._stream.width = image_hw
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = threads
+
+    def __enter__(self) -> Film:
+        return self
+
+    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._container.mux(self._stream.encode())
+        self._container.close()

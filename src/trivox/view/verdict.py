@@ -1,0 +1,112 @@
+"""Is a result good, and what to do next: a few checks, each with what is good enough and a remedy.
+
+The limits come from recordings that are known to be good (docs/results.md): real video with a good calibration has
+nearly all joints, misses the 2D joints by two to three hundredths of a person's size, and bones steady to 10 to 20 mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from trivox.geometry.poses import Poses
+from trivox.summary import Summary, doubts
+from trivox.view.measures import Reprojection
+
+Grade = Literal["good", "fair", "poor"]
+_GRADES: tuple[Grade, ...] = get_args(Grade)  # from best to worst
+_WORDS: dict[Grade, str] = {
+    "good": "Good: nothing here speaks against this result.",
+    "fair": "Usable, but look at what is marked below.",
+    "poor": "Not good: do not use it before what is marked below is clear.",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `value` and `limit` are for people to read; `remedy` is empty where it is good."""
+
+    what: str
+    value: str
+    limit: str
+    grade: Grade
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The grade is the worst of the checks."""
+
+    grade: Grade
+    checks: tuple[Check, ...]
+    next_steps: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        return _WORDS[self.grade]
+
+
+def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm: float | None) -> Verdict:
+    """What the numbers say together."""
+    checks = [_joints(summary), _cameras(summary)]
+    if seen is not None and np.isfinite(seen.share).any():
+        checks.append(_reprojection(float(np.nanmedian(seen.share))))
+    if summary.bone_spread_mm is not None:
+        checks.append(_bones(summary.bone_spread_mm))
+    if mpjpe_mm is not None:
+        checks.append(_truth(mpjpe_mm))
+    worst = _GRADES[max(_GRADES.index(check.grade) for check in checks)]
+    steps = [check.remedy for check in checks if check.remedy]
+    steps += [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts(summary, poses)]
+    after = "Watch it over its pictures: trivox draw RESULT --out mosaic.mp4."
+    return Verdict(worst, tuple(checks), (*steps, after))
+
+
+def _graded(value: float, good: float, fair: float, *, more_is_better: bool = False) -> Grade:
+    if more_is_better:
+        value, good, fair = -value, -good, -fair
+    return "good" if value <= good else "fair" if value <= fair else "poor"
+
+
+def _joints(summary: Summary) -> Check:
+    grade = _graded(summary.joints_valid, 0.95, 0.8, more_is_better=True)
+    remedy = "See below when people are lost, and draw these frames; ask for fewer people (--people), or add cameras."
+    return _check("joints found", f"{summary.joints_valid:.1%}", "at least 95 %", grade, remedy)
+
+
+def _cameras(summary: Summary) -> Check:
+    least = min(summary.cameras, key=lambda camera: camera.joints_used)
+    grade = _graded(least.joints_used, 0.5, 0.25, more_is_better=True)
+    remedy = (
+        f"{least.name} helps little: see whether it looks elsewhere, belongs to another video, or is calibrated "
+        "wrongly (trivox calibration check)."
+    )
+    value = f"{least.name} helps with {least.joints_used:.0%}"
+    return _check("joints that each camera helps to place", value, "at least 50 % for each", grade, remedy)
+
+
+def _reprojection(share: float) -> Check:
+    grade = _graded(share, 0.03, 0.06)
+    remedy = (
+        "3D and 2D joints disagree: check calibration and synchrony; where a single camera stands out below, look at "
+        "it first."
+    )
+    return _check("2D and 3D joints apart (median)", f"{share:.1%} of a person's size", "at most 3 %", grade, remedy)
+
+
+def _bones(spread_mm: float) -> Check:
+    grade = _graded(spread_mm, 20.0, 50.0)
+    remedy = "Bones change their length: see below which and when; often it is a joint that few cameras see."
+    return _check("limb bones vary by", f"{spread_mm:.1f} mm", "at most 20 mm", grade, remedy)
+
+
+def _truth(mpjpe_mm: float) -> Check:
+    remedy = "See below which joints err most; an error alike in all of them speaks for another world or another time."
+    grade = _graded(mpjpe_mm, 35.0, 70.0)
+    return _check("error against the truth (MPJPE)", f"{mpjpe_mm:.1f} mm", "at most 35 mm", grade, remedy)
+
+
+def _check(what: str, value: str, limit: str, grade: Grade, remedy: str) -> Check:
+    return Check(what, value, limit, grade, "" if grade == "good" else remedy)
