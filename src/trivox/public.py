@@ -16,6 +16,7 @@ from trivox.import_weights import import_weights
 from trivox.models.checkpoints import load_model, save_model
 from trivox.predict import predict
 from trivox.triangulate_files import triangulate_files
+from trivox.view.page import view
 
 __all__ = [
     "SKELETONS",
@@ -41,4 +42,5 @@ __all__ = [
     "triangulate",
     "triangulate_files",
     "triangulate_ransac",
+    "view",
 ]

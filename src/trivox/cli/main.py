@@ -22,6 +22,7 @@ from trivox.cli.evaluate import Evaluate
 from trivox.cli.predict import Demo, Predict, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
+from trivox.cli.view import View
 from trivox.cli.weights import Weights
 from trivox.errors import InputError
 
@@ -39,6 +40,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Benchmark, subcommand("benchmark")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Synth, subcommand("synth")]
+        | Annotated[View, subcommand("view")]
     ]
 ]
 
@@ -79,6 +81,7 @@ def _parsed(
     | Benchmark
     | Demo
     | Synth
+    | View
 ):
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 

@@ -20,7 +20,6 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from trivox.errors import InputError
 from trivox.files.calibrations import UpAxis
 from trivox.geometry.rig import Rig

@@ -32,9 +32,7 @@ def gradient_css() -> str:
     return ", ".join(f"rgb({r:.0f},{g:.0f},{b:.0f})" for r, g, b in _RAMP)
 
 
-def person_colours(
-    shown: Shown, row: int, mode: Mode
-) -> tuple[UInt8[np.ndarray, "P J 3"], UInt8[np.ndarray, "P B 3"]]:
+def person_colours(shown: Shown, row: int, mode: Mode) -> tuple[UInt8[np.ndarray, "P J 3"], UInt8[np.ndarray, "P B 3"]]:
     """Colours of the joints and of the bones of all people of one row of a result."""
     skeleton, people = shown.poses.skeleton, shown.poses.points_mm.shape[1]
     if mode == "sides":

@@ -11,9 +11,9 @@ import numpy as np
 from trivox.view.page import HOST, start_server, stop_server
 from trivox.view.page_colours import MODES, Mode
 from trivox.view.page_panel import joint_table, legend
-from trivox.view.page_pictures import Picture, Pictures, blank, draw_over, drawn_people, mosaic, shrunk
+from trivox.view.page_pictures import Picture, PicturesOver, drawn_people, mosaic, shrunk
 from trivox.view.page_scene import Instant, Scene
-from trivox.view.shown import Content
+from trivox.view.shown import Content, Shown
 
 _STEP_S = 1 / 60
 _FRUSTUM_PX, _PANEL_PX = 480, 900
@@ -29,7 +29,7 @@ class LivePage:
         self.server = start_server(port)
         self.address = f"http://{HOST}:{self.server.get_port()}"
         self.scene = Scene(self.server, content)
-        self._pictures = None if content.views is None else Pictures(content.views)
+        self._pictures = PicturesOver(content)
         self._wanted = 0
         self._shown: int | None = None
         self._changed = threading.Event()
@@ -48,8 +48,7 @@ class LivePage:
         """End `run`, the server, and the threads that decode."""
         self._ended.set()
         stop_server(self.server)
-        if self._pictures is not None:
-            self._pictures.close()
+        self._pictures.close()
 
     def run(self) -> None:
         """Show what is wanted, as it is wanted, until closed."""
@@ -80,7 +79,7 @@ class LivePage:
         frame = int(self.content.frames[index])
         pictures = self._drawn(frame)
         with self.server.atomic():
-            small = [None if p is None else shrunk(p, _FRUSTUM_PX) for p in pictures]
+            small = [shrunk(picture, _FRUSTUM_PX) for picture in pictures]
             self.scene.show(Instant(frame, self._mode, small))
             if self._time.value != index:
                 self._time.value = index
@@ -95,31 +94,19 @@ class LivePage:
     def _mode(self) -> Mode:
         return next(mode for mode in get_args(Mode) if mode == self._colour.value)
 
-    def _drawn(self, frame: int) -> list[Picture | None]:
-        """The picture of each camera of the rig, drawn over."""
-        rig, views = self.content.rig, self.content.views
-        if rig is None:
-            return []
-        stored = None if self._pictures is None else self._pictures.at(frame)
-        of_camera = {} if stored is None or views is None else dict(zip(views.rig.names, stored, strict=True))
+    def _drawn(self, frame: int) -> list[Picture]:
+        """The picture of each camera, with those drawn over who are ticked."""
         hidden = frozenset(name for name, box in self._visible.items() if not box.value)
         people = drawn_people(self.content, hidden) if self._overlay.value else []
-        drawn: list[Picture | None] = []
-        cameras = rig.upright_cameras
-        for v, (name, image_hw) in enumerate(zip(rig.names, self.content.image_hw, strict=True)):
-            picture = of_camera.get(name)
-            canvas = blank(image_hw, _PANEL_PX) if picture is None else shrunk(picture, _PANEL_PX)
-            draw_over(canvas, cameras[v], image_hw, people, frame)
-            drawn.append(canvas)
-        return drawn
+        return self._pictures.at(frame, _PANEL_PX, people)
 
-    def _chosen(self, pictures: list[Picture | None], choice: str) -> Picture:
+    def _chosen(self, pictures: list[Picture], choice: str) -> Picture:
         assert self.content.rig is not None
-        pairs = [(p, n) for p, n in zip(pictures, self.content.rig.names, strict=True) if p is not None]
+        pairs = zip(pictures, self.content.rig.names, strict=True)
         chosen = [pair for pair in pairs if choice in (ALL_VIEWS, pair[1])]
         return mosaic([p for p, _ in chosen], [n for _, n in chosen], _PANEL_PX)
 
-    def _of_table(self):
+    def _of_table(self) -> Shown:
         return next((s for s in self.content.results if s.name == self._result.value), self.content.results[0])
 
     def _person_of_table(self) -> int:

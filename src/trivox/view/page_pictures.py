@@ -91,9 +91,7 @@ def draw_over(picture: Picture, cameras: Cameras, image_hw: tuple[int, int], peo
             _draw_person(picture, pixels, seen.numpy(), drawn)
 
 
-def _draw_person(
-    picture: Picture, pixels: Float[np.ndarray, "J 2"], seen: Bool[np.ndarray, "J"], drawn: Drawn
-) -> None:
+def _draw_person(picture: Picture, pixels: Float[np.ndarray, "J 2"], seen: Bool[np.ndarray, "J"], drawn: Drawn) -> None:
     shown = seen & (np.abs(pixels) < _FARTHEST_PX).all(-1)
     at = np.where(shown[:, None], pixels * 16, 0).round().astype(int)  # in sixteenths of a pixel
     skeleton, thickness = drawn.poses.skeleton, max(1, round(max(picture.shape) / 260))
@@ -134,3 +132,31 @@ def blank(image_hw: tuple[int, int], longest_px: int) -> Picture:
     h, w = image_hw
     factor = longest_px / max(h, w)
     return np.full((max(1, round(h * factor)), max(1, round(w * factor)), 3), 232, np.uint8)
+
+
+class PicturesOver:
+    """The picture of every camera of the content's rig, with people drawn over; a light field where there is none."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._pictures = None if content.views is None else Pictures(content.views)
+
+    def at(self, frame: int, longest_px: int, people: list[Drawn] | None = None) -> list[Picture]:
+        """In the order of the rig's cameras; everybody is drawn unless `people` says whom."""
+        rig, views = self._content.rig, self._content.views
+        if rig is None:
+            return []
+        stored = None if self._pictures is None else self._pictures.at(frame)
+        of_camera = {} if stored is None or views is None else dict(zip(views.rig.names, stored, strict=True))
+        drawn, cameras = [], rig.upright_cameras
+        for v, (name, image_hw) in enumerate(zip(rig.names, self._content.image_hw, strict=True)):
+            picture = of_camera.get(name)
+            canvas = blank(image_hw, longest_px) if picture is None else shrunk(picture, longest_px)
+            draw_over(canvas, cameras[v], image_hw, drawn_people(self._content) if people is None else people, frame)
+            drawn.append(canvas)
+        return drawn
+
+    def close(self) -> None:
+        """End the threads that decode."""
+        if self._pictures is not None:
+            self._pictures.close()

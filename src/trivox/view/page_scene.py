@@ -63,7 +63,7 @@ class Scene:
         ]
         self.truth = None
         if content.truth is not None:
-            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, "truth", thin=True)
+            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, "", thin=True)
             self.differences = [
                 server.scene.add_line_segments(
                     f"/differences/{node_name(shown.name)}", np.zeros((0, 2, 3)), _DIFFERENCE, thickness=0.006
@@ -87,6 +87,7 @@ class Scene:
     def _prepare_look(self) -> None:
         scene, look = self._server.scene, first_look(self.content.everybody, self.floor, self.content.rig)
         scene.set_up_direction(tuple(self.floor.up.tolist()))
+        scene.configure_environment_map("warehouse", environment_intensity=0.35)  # brighter ones bleach the colours
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.fov = look.from_m, look.at_m, _FIELD_OF_VIEW
         camera.up = self.floor.up

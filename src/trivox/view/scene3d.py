@@ -24,7 +24,7 @@ _ABOVE_FLOOR_M = {"toe": 0.02, "heel": 0.03, "ankle": 0.08}
 # A floor that is found so near to the origin's height is that of the origin, where calibrations put it.
 _ORIGIN_M = 0.12
 # The first look comes from so far above the horizon, past cameras by at least so much; radians.
-_PITCH, _CLEAR = 0.33, 0.6
+_PITCH, _CLEAR = 0.4, 0.8
 _HIDDEN = 1e-6  # the size of a solid that is not there: zero has no inverse
 
 Vector = Float[np.ndarray, "3"]
