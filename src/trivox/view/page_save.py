@@ -52,7 +52,7 @@ def _whole(content: Content, frames: np.ndarray) -> str:
     step = max(1, int(np.ceil(len(frames) * max(len(content.image_hw), 1) * _BYTES_OF_A_PICTURE / _MOST_PICTURE_BYTES)))
     server = start_server(None)
     try:
-        scene = Scene(server, content)
+        scene = Scene(server, content, dimmed=False)
         scene.show(Instant(int(frames[0]), mode))
         recording = server.get_scene_serializer()
         pictures: list[list[str]] = []

@@ -49,11 +49,14 @@ class Instant:
 class Scene:
     """All nodes of the scene on a server."""
 
-    def __init__(self, server: ViserServer, content: Content) -> None:
+    def __init__(self, server: ViserServer, content: Content, dimmed: bool = True) -> None:
+        """`dimmed`: less light from all around, which bleaches colours; players of recordings flicker with it."""
         self.content = content
         self.floor = floor_of(content.everybody, content.rig)
         self._server = server
         self._prepare_look()
+        if dimmed:
+            server.scene.configure_environment_map("warehouse", environment_intensity=0.35)
         self.ground = self._add_ground()
         self.cameras = self._add_cameras()
         several = len(content.results) > 1
@@ -87,7 +90,6 @@ class Scene:
     def _prepare_look(self) -> None:
         scene, look = self._server.scene, first_look(self.content.everybody, self.floor, self.content.rig)
         scene.set_up_direction(tuple(self.floor.up.tolist()))
-        scene.configure_environment_map("warehouse", environment_intensity=0.35)  # brighter ones bleach the colours
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.fov = look.from_m, look.at_m, _FIELD_OF_VIEW
         camera.up = self.floor.up

@@ -23,8 +23,8 @@ _FACE = ("eye", "ear", "nose")
 _ABOVE_FLOOR_M = {"toe": 0.02, "heel": 0.03, "ankle": 0.08}
 # A floor that is found so near to the origin's height is that of the origin, where calibrations put it.
 _ORIGIN_M = 0.12
-# The first look comes from so far above the horizon, past cameras by at least so much; radians.
-_PITCH, _CLEAR = 0.4, 0.8
+# The first look comes from so far above the horizon, past cameras by up to so much; radians.
+_PITCH, _CLEAR = 0.4, 1.2
 _HIDDEN = 1e-6  # the size of a solid that is not there: zero has no inverse
 
 Vector = Float[np.ndarray, "3"]
@@ -130,8 +130,11 @@ def first_look(people: Sequence[Poses], floor: Floor, rig: Rig | None) -> Look:
     front = _front(people, floor.up)
     angles = np.deg2rad([25, -25, 40, -40, 10, -10, 60, -60, 85, -85, 120, -120, 150, 180])
     ways = [np.cos(_PITCH) * _turned(front, floor.up, a) + np.sin(_PITCH) * floor.up for a in angles]
-    free = [_clearance(centre, centre + distance * way, rig) for way in ways]
-    best = next((i for i, clear in enumerate(free) if clear > _CLEAR), int(np.argmax(free)))
+    worth = [
+        min(_clearance(centre, centre + distance * way, rig), _CLEAR) - 0.1 * abs(angle)
+        for way, angle in zip(ways, angles, strict=True)
+    ]
+    best = int(np.argmax(worth))
     return Look(centre + distance * ways[best], centre)
 
 
