@@ -29,18 +29,12 @@ from trivox.view.shown import compared, load_content
 
 SCENE = Path(str(files("trivox"))) / "demo_scene"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# fmt: off
 FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-component-update",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]
+# fmt: on
 
 
 def truth() -> Poses:
@@ -160,7 +154,7 @@ class Tab:
     """A tab that keeps what went wrong and what it asked for."""
 
     def __init__(self, browser: Any, address: str) -> None:
-        self.page = browser.new_page(viewport={"width": 1000, "height": 600})
+        self.page = browser.new_page(viewport={"width": 1000, "height": 560})
         self.faults: list[str] = []
         self.requests: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -189,7 +183,7 @@ def test_the_page_shows_people_and_plays(result: Path, browser: Any, tmp_path: P
     from trivox.view.page_live import LivePage
 
     with LivePage(load_content([alone(result, tmp_path)], truth=SCENE / "truth.npz")) as live:
-        running = threading.Thread(target=live.run)
+        running = threading.Thread(target=live.run, daemon=True)
         running.start()
         tab = Tab(browser, live.address)
         before = tab.people()

@@ -34,6 +34,7 @@ class LivePage:
         self._shown: int | None = None
         self._changed = threading.Event()
         self._ended = threading.Event()
+        self._showing, self._closed = threading.Lock(), False
         self._clock: tuple[float, int] | None = None  # when playing began, and at which instant
         self._add_controls()
         self._step()
@@ -47,14 +48,18 @@ class LivePage:
     def close(self) -> None:
         """End `run`, the server, and the threads that decode."""
         self._ended.set()
-        stop_server(self.server)
-        self._pictures.close()
+        with self._showing:
+            if not self._closed:
+                self._closed = True
+                stop_server(self.server)
+                self._pictures.close()
 
     def run(self) -> None:
         """Show what is wanted, as it is wanted, until closed."""
-        while not self._ended.is_set():
-            self._step()
-            self._ended.wait(_STEP_S)
+        while not self._ended.wait(_STEP_S):
+            with self._showing:
+                if not self._closed:
+                    self._step()
 
     def _step(self) -> None:
         if self._clock is not None:
