@@ -154,7 +154,7 @@ class Tab:
     """A tab that keeps what went wrong and what it asked for."""
 
     def __init__(self, browser: Any, address: str) -> None:
-        self.page = browser.new_page(viewport={"width": 1000, "height": 560})
+        self.page = browser.new_page(viewport={"width": 1000, "height": 560}, device_scale_factor=0.5)
         self.page.set_default_timeout(90_000)  # without a GPU a busy machine draws few pictures a second
         self.faults: list[str] = []
         self.requests: list[str] = []
@@ -168,8 +168,8 @@ class Tab:
         for _ in range(40):
             self.page.wait_for_timeout(500)
             screen = cv2.imdecode(np.frombuffer(self.page.screenshot(), np.uint8), cv2.IMREAD_COLOR).astype(int)
-            b, _, r = screen[:560, 380:700].transpose(2, 0, 1)
-            if (r - b > 50).sum() > 80 and (b - r > 40).sum() > 80:
+            b, _, r = screen[:, 192:348].transpose(2, 0, 1)
+            if (r - b > 50).sum() > 20 and (b - r > 40).sum() > 20:
                 return screen
         raise AssertionError("no person in orange and blue appears")
 
@@ -192,7 +192,7 @@ def test_the_page_shows_people_and_plays(result: Path, browser: Any, tmp_path: P
         tab.page.wait_for_function("() => document.body.innerText.includes('Pause')")
         tab.page.wait_for_function("() => !document.body.innerText.includes('frame 0')")
         live.play(False)
-        assert np.abs(tab.people() - before)[:, 380:700].max() > 60
+        assert np.abs(tab.people() - before)[:, 192:348].max() > 60
         live.close()
         running.join()
     assert tab.faults == []
