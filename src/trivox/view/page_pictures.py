@@ -20,7 +20,7 @@ _NEAR_AHEAD = 24
 # Far outside the picture nothing is drawn; OpenCV counts in 32 bits.
 _FARTHEST_PX = 1e5
 
-Picture = UInt8[np.ndarray, "h w 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 
 
 class Pictures:
