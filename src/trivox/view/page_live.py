@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from trivox.view.page import HOST, start_server, stop_server
 from trivox.view.page_colours import MODES, Mode
 from trivox.view.page_panel import joint_table, legend
 from trivox.view.page_pictures import Picture, PicturesOver, drawn_people, mosaic, shrunk
 from trivox.view.page_scene import Instant, Scene
+from trivox.view.page_server import HOST, start_server, stop_server
 from trivox.view.shown import Content, Shown
 
 _STEP_S = 1 / 60

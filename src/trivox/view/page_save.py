@@ -19,11 +19,11 @@ import numpy as np
 from trivox.errors import InputError
 from trivox.files.atomic import atomic_write
 from trivox.progress import progress, say
-from trivox.view.page import start_server, stop_server
 from trivox.view.page_colours import Mode
 from trivox.view.page_panel import legend, mean_errors_mm
 from trivox.view.page_pictures import Picture, PicturesOver
 from trivox.view.page_scene import Instant, Scene
+from trivox.view.page_server import start_server, stop_server
 from trivox.view.shown import Content, Shown, at_frame
 
 _PICTURES_PX, _PANEL_PX = 220, 420
