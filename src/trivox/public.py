@@ -20,6 +20,7 @@ from trivox.predict import predict
 from trivox.smooth import smooth_result
 from trivox.triangulate_files import triangulate_files
 from trivox.view.draw import draw
+from trivox.view.page import view
 from trivox.view.report import write_report
 
 __all__ = [
@@ -50,5 +51,6 @@ __all__ = [
     "triangulate",
     "triangulate_files",
     "triangulate_ransac",
+    "view",
     "write_report",
 ]

@@ -24,6 +24,7 @@ from trivox.cli.pictures import Draw, MakeReport
 from trivox.cli.predict import Demo, Predict, Smooth, Triangulate
 from trivox.cli.synth import Synth
 from trivox.cli.train import ShowBoard, Train
+from trivox.cli.view import View
 from trivox.cli.weights import Weights
 from trivox.errors import InputError
 
@@ -45,6 +46,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Benchmark, subcommand("benchmark")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Synth, subcommand("synth")]
+        | Annotated[View, subcommand("view")]
     ]
 ]
 
@@ -89,6 +91,7 @@ def _parsed(
     | Benchmark
     | Demo
     | Synth
+    | View
 ):
     return tyro.cli(Command, prog="trivox", description=_DESCRIPTION, args=arguments)  # pyright: ignore
 

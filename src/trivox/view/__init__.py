@@ -1,1 +1,5 @@
-"""What people look at: pictures with overlays, mosaics, reports. Nothing here computes poses."""
+"""What people look at: the page in the browser, pictures and reports."""
+
+from trivox.view.page import view
+
+__all__ = ["view"]

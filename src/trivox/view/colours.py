@@ -1,30 +1,33 @@
-"""The colours of left and right, the same in every picture, page and plot. RGB."""
+"""Colours of everything that is drawn: the left of a body in one, the right in another, the middle in grey.
+
+RGB, 0 to 255.
+"""
 
 from __future__ import annotations
 
 from trivox.geometry.skeletons import Skeleton
 
-Colour = tuple[int, int, int]
+RGB = tuple[int, int, int]
 
-LEFT: Colour = (230, 120, 60)
-RIGHT: Colour = (60, 140, 230)
-MIDDLE: Colour = (120, 120, 120)
-
-
-def joint_colours(skeleton: Skeleton) -> list[Colour]:
-    """A colour for each joint, by its name."""
-    return [_side(name) for name in skeleton.names]
+LEFT: RGB = (230, 120, 60)
+RIGHT: RGB = (60, 140, 230)
+MIDDLE: RGB = (120, 120, 120)
 
 
-def bone_colours(skeleton: Skeleton) -> list[Colour]:
-    """A colour for each bone: that of a side where an end is on it and the other not on the other side."""
-    return [_of_both(_side(parent), _side(child)) for parent, child in skeleton.bones]
+def joint_colours(skeleton: Skeleton) -> tuple[RGB, ...]:
+    """The colour of each joint, by its name."""
+    return tuple(_of_name(name) for name in skeleton.names)
 
 
-def _side(name: str) -> Colour:
+def bone_colours(skeleton: Skeleton) -> tuple[RGB, ...]:
+    """The colour of each bone: that of a side where it ends there and does not come from the other side."""
+    return tuple(_of_bone(*bone) for bone in skeleton.bones)
+
+
+def _of_name(name: str) -> RGB:
     return LEFT if name.startswith("left_") else RIGHT if name.startswith("right_") else MIDDLE
 
 
-def _of_both(parent: Colour, child: Colour) -> Colour:
-    sides = {parent, child} - {MIDDLE}
+def _of_bone(parent: str, child: str) -> RGB:
+    sides = {_of_name(parent), _of_name(child)} - {MIDDLE}
     return sides.pop() if len(sides) == 1 else MIDDLE

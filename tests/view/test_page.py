@@ -1,0 +1,231 @@
+"""The page: its numbers against slow twins, its mistakes as one sentence, and itself in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from trivox.cli import main
+from trivox.errors import InputError
+from trivox.files.calibrations import load_rig, save_rig
+from trivox.files.poses import load_poses, save_poses
+from trivox.geometry.poses import Poses
+from trivox.view.page import view
+from trivox.view.page_panel import joint_table
+from trivox.view.scene3d import bone_solids, floor_of, frusta
+from trivox.view.shown import compared, load_content
+
+SCENE = Path(str(files("trivox"))) / "demo_scene"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# fmt: off
+FLAGS = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+]
+# fmt: on
+
+
+def truth() -> Poses:
+    return load_poses(SCENE / "truth.npz")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder of the demo scene, 30 mm beside the truth along x."""
+    out = tmp_path_factory.mktemp("page") / "result"
+    poses = truth()[:16]
+    save_poses(replace(poses, points_mm=poses.points_mm + torch.tensor([30.0, 0, 0])), out / "poses.npz")
+    rig = load_rig(SCENE / "calibration.json", up="z")
+    save_rig(rig, out / "rig.toml")
+    videos = {name: {"path": str(SCENE / "videos" / f"{name}.mp4")} for name in rig.names}
+    (out / "job.json").write_text(json.dumps({"videos": videos}))
+    return out
+
+
+def rotation(wxyz: np.ndarray) -> np.ndarray:
+    w, x, y, z = wxyz
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
+
+
+def test_cylinders_end_at_their_joints() -> None:
+    random = np.random.default_rng(0)
+    start, end = random.normal(size=(2, 50, 3))
+    end[0] = start[0] - [0, 0, 2]  # straight down
+    solids = bone_solids(start, end, np.ones(50, bool), np.full(50, 0.02))
+    for n in range(50):
+        for z, at in ((-0.5, start[n]), (0.5, end[n])):
+            tip = rotation(solids.wxyz[n]) @ (solids.scale[n] * [0, 0, z]) + solids.position_m[n]
+            np.testing.assert_allclose(tip, at, atol=1e-9)
+
+
+def test_frusta_are_turned_like_their_cameras() -> None:
+    rig = load_rig(SCENE / "calibration.json", up="z")
+    shapes = frusta(rig.cameras, [(480, 640)] * len(rig))
+    for v, shape in enumerate(shapes):
+        np.testing.assert_allclose(rotation(shape.wxyz), rig.cameras.R[v].mT.numpy(), atol=1e-6)
+        np.testing.assert_allclose(shape.position_m * 1e3, rig.cameras.position_mm[v].numpy(), atol=1e-6)
+
+
+def test_without_up_the_floor_is_found_from_people_and_said() -> None:
+    poses = replace(truth(), up=None)
+    rig = replace(load_rig(SCENE / "calibration.json"), up=None)
+    floor = floor_of([poses], rig)
+    assert floor.note is not None and "not stated" in floor.note
+    assert floor.up[2] > 0.95
+    assert floor_of([truth()], rig).note is None
+
+
+def test_errors_are_those_of_the_nearest_true_person() -> None:
+    torch.manual_seed(0)
+    poses = truth()[:5]
+    both = torch.cat([poses.points_mm + 3000, poses.points_mm], 1)
+    true = replace(poses, points_mm=both, valid=torch.rand(both.shape[:3]) > 0.2, confidence=torch.ones(both.shape[:3]))
+    ours = replace(poses, points_mm=poses.points_mm + 20 * torch.randn_like(poses.points_mm))
+    found = compared(ours, true).errors_mm
+    for frame in range(5):
+        for joint in range(17):
+            away = float((ours.points_mm[frame, 0, joint] - true.points_mm[frame, 1, joint]).norm())
+            expected = away if bool(true.valid[frame, 1, joint]) else np.nan
+            np.testing.assert_allclose(found[frame, 0, joint], expected, rtol=1e-9)
+
+
+def test_names_from_files_cannot_become_markup(result: Path) -> None:
+    content = load_content([result])
+    shown = content.results[0]
+    names = ("<img src=x>", *shown.poses.skeleton.names[1:])
+    skeleton = replace(shown.poses.skeleton, names=names, bones=())
+    table = joint_table(replace(shown, poses=replace(shown.poses, skeleton=skeleton)), 0, 0)
+    assert "<img" not in table and "&lt;img" in table
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["view", *words])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_mistakes_are_one_sentence(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not there" in said(capsys, str(tmp_path / "none.npz"))
+    assert "no poses.npz" in said(capsys, str(tmp_path))
+    assert "given twice" in said(capsys, str(result), str(result))
+    assert ".html" in said(capsys, str(result), "--save", str(tmp_path / "page.pdf"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"port {port}" in said(capsys, str(result), "--port", port, "--no-browser")
+
+
+def test_lost_videos_are_said_and_the_rest_is_shown(result: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(result, moved)
+    (moved / "job.json").write_text(json.dumps({"videos": {"cam1": {"path": str(tmp_path / "gone.mp4")}}}))
+    content = load_content([moved])
+    assert content.views is None and "gone.mp4" in content.notes[0]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+class Tab:
+    """A tab that keeps what went wrong and what it asked for."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.page = browser.new_page(viewport={"width": 1000, "height": 560}, device_scale_factor=0.5)
+        self.page.set_default_timeout(90_000)  # without a GPU a busy machine draws few pictures a second
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address)
+
+    def people(self) -> np.ndarray:
+        """The screen, once people are drawn in the colours of both sides."""
+        for _ in range(40):
+            self.page.wait_for_timeout(500)
+            decoded = cv2.imdecode(np.frombuffer(self.page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+            assert decoded is not None
+            screen = decoded.astype(int)
+            b, _, r = screen[:, 192:348].transpose(2, 0, 1)
+            if (r - b > 50).sum() > 20 and (b - r > 40).sum() > 20:
+                return screen
+        raise AssertionError("no person in orange and blue appears")
+
+
+def alone(result: Path, tmp_path: Path) -> Path:
+    """The people only: pictures have colours of their own."""
+    return Path(shutil.copy(result / "poses.npz", tmp_path / "people.npz"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_page_shows_people_and_plays(result: Path, browser: Any, tmp_path: Path) -> None:
+    from trivox.view.page_live import LivePage
+
+    with LivePage(load_content([alone(result, tmp_path)], truth=SCENE / "truth.npz")) as live:
+        running = threading.Thread(target=live.run, daemon=True)
+        running.start()
+        tab = Tab(browser, live.address)
+        before = tab.people()
+        live._speed.value = "0.1x"  # as fast as a machine without a GPU draws
+        tab.page.get_by_role("button", name="Play").dispatch_event("click")
+        tab.page.wait_for_function("() => document.body.innerText.includes('Pause')")
+        tab.page.wait_for_function("() => !document.body.innerText.includes('frame 0')")
+        live.play(False)
+        assert np.abs(tab.people() - before)[:, 192:348].max() > 60
+        live.close()
+        running.join()
+    assert tab.faults == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_saved_page_plays_by_itself(result: Path, browser: Any, tmp_path: Path) -> None:
+    people, page = alone(result, tmp_path), tmp_path / "page.html"
+    view(people, truth=SCENE / "truth.npz", save=page)
+    tab = Tab(browser, page.as_uri())
+    tab.people()
+    time = tab.page.locator("#trivox-time")
+    first = time.inner_text()
+    tab.page.wait_for_function("t => document.querySelector('#trivox-time').innerText !== t", arg=first)
+    assert "30.0" in tab.page.locator("#trivox-table").inner_text()
+    assert [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert tab.faults == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_saved_page_has_pictures_and_fits_a_message(result: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    trivox_view_of_two = [result, alone(result, tmp_path)]
+    view(*trivox_view_of_two, names=["one", "</script>"], save=page)
+    text = page.read_text()
+    assert text.count("data:image/jpeg") == 16 * 4
+    assert page.stat().st_size < 10e6
+    assert "\\u003c/script>" in text
+
+
+def test_a_wrong_number_of_names_is_refused(result: Path) -> None:
+    with pytest.raises(InputError, match="names"):
+        load_content([result], names=["a", "b"])
