@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from trivox.doctor.evidence import Evidence, read_at
@@ -18,15 +18,11 @@ from trivox.geometry.cameras import Cameras
 @dataclass(frozen=True)
 class Case:
     """`cameras` (V,) in float64; `offsets` says how many frames later than its own count each view is read.
-
-    `moved` are poses of a camera that hold only for the instants `since` marks, where there is one such camera.
     """
 
     evidence: Evidence
     cameras: Cameras
     offsets: Float[Tensor, " V"]
-    since: Bool[Tensor, "F V"] | None = None
-    moved: Cameras | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, cameras: Cameras) -> Case:
@@ -54,6 +50,11 @@ class Case:
     def loss(self) -> float:
         return self.fit.loss
 
+    @property
+    def total(self) -> float:
+        """Sum of the mean losses of the views: what one camera does wrong weighs the same beside two others or ten."""
+        return float(self.fit.view_losses.sum())
+
     def with_cameras(self, cameras: Cameras) -> Case:
         return replace(self, cameras=cameras)
 
@@ -69,6 +70,16 @@ class Case:
         offsets = self.offsets.clone()
         offsets[view] += frames
         return replace(self, offsets=offsets)
+
+    def split(self, view: int, frame: int) -> Case:
+        """The view as two: what it shows before `frame` stays, what it shows from there on becomes a further view."""
+        doubled = self.of_views([*range(self.views), view])
+        evidence = doubled.evidence
+        later = evidence.frames >= frame
+        weights = evidence.weights.clone()
+        weights[later, view] = 0
+        weights[~later, -1] = 0
+        return replace(doubled, evidence=replace(evidence, weights=weights))
 
     def of_views(self, views: Sequence[int]) -> Case:
         index = list(views)

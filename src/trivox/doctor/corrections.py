@@ -13,14 +13,13 @@ from itertools import combinations, permutations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trivox.doctor.case import Case, mirrored_video
-from trivox.doctor.misfit import Rays, best_pair_points, errors_px, fit, losses_of, of_views
+from trivox.doctor.misfit import fit, losses_of, of_views
 from trivox.doctor.pose import pose_from_points, turned_by
 from trivox.doctor.refining import loss_in_view, refined
-from trivox.geometry.cameras import Cameras
 
 Kind = Literal[
     "swapped cameras",
@@ -41,8 +40,10 @@ UNIT_FACTORS = (1000.0, 100.0, 10.0, 25.4, 0.1, 0.01, 0.001, 1 / 25.4)
 _MOST_PERMUTED = 4
 _SCALES = torch.logspace(-0.6, 0.6, 25, dtype=torch.float64)
 _LONGEST_OFFSET_S = 2.0
+# A recording is divided only where both parts are this long, and differ this much in loss.
+_FEWEST_INSTANTS = 6
+_CLEAR_CONTRAST = 0.5
 _K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
-_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,12 @@ def _other_transforms(case: Case, views: Sequence[int], whom: tuple[int, ...]) -
         "camera-to-world instead of world-to-camera": (R.mT, -(R.mT @ t[..., None])[..., 0]),
         "R is camera-to-world, t is right": (R.mT, t),
         "t is the camera's position": (R, -turned_t),
-        "R is camera-to-world, t the camera's position": (R.mT, -(R.mT @ t[..., None])[..., 0]),
         "axes of a y-up camera (OpenGL)": (flip @ R, (flip @ t[..., None])[..., 0]),
         "axes of a y-up camera (OpenGL), camera-to-world": (
             flip @ R.mT,
             -(flip @ R.mT @ t[..., None])[..., 0],
         ),
     }
-    del meanings["R is camera-to-world, t the camera's position"]  # the same as the first
     index = list(views)
     for detail, (new_R, new_t) in meanings.items():
         mixed_R, mixed_t = R.clone(), t.clone()
@@ -154,7 +153,7 @@ def fitted(case: Case, view: int) -> Iterator[Correction]:
     yield _offset(case, view, start)
     yield _scaled(case, (view,), start)
     yield _other_lens(case, view, start)
-    yield from _other_pose(case, view, start)
+    yield _other_pose(case, view, start)
 
 
 def fitted_to_all(case: Case) -> Iterator[Correction]:
@@ -168,31 +167,34 @@ def fitted_to_all(case: Case) -> Iterator[Correction]:
             )
 
 
-def _points_of_others(case: Case, view: int) -> Tensor | None:
-    """Points that the other views place, where they see them twice; None where there are only two views."""
+@dataclass(frozen=True)
+class _Others:
+    """Points that the other views place, and which of them two of the others see."""
+
+    points_mm: Float[Tensor, "M 3"]
+    placed: Bool[Tensor, " M"]
+
+
+def _points_of_others(case: Case, view: int) -> _Others | None:
+    """None where there are only two views: then both fit each other, and neither is the truth."""
     if case.views < 3:
         return None
     others = [v for v in range(case.views) if v != view]
     rays, cameras = of_views(case.rays, case.cameras, others)
-    return fit(rays, cameras).points_mm
+    return _Others(fit(rays, cameras).points_mm, (rays.weights > 0).sum(-1) >= 2)
 
 
-def _usable(case: Case, view: int) -> Tensor:
-    """Points seen by this view and placed by two others."""
-    others = [v for v in range(case.views) if v != view]
-    return ((case.rays.weights[:, others] > 0).sum(-1) >= 2) & (case.rays.weights[:, view] > 0)
-
-
-def _view_loss(case: Case, view: int, start: Tensor | None, used: Tensor | None = None) -> float:
+def _view_loss(case: Case, view: int, others: _Others | None) -> float:
     """How badly the view fits what the others say; of two views, how badly both fit each other."""
-    if start is None:
+    if others is None:
         return case.loss
-    loss = loss_in_view(start, case.rays, case.cameras, view)
-    used = (_usable(case, view) if used is None else used) & (case.rays.weights[:, view] > 0)
+    alone = case.of_views([view])
+    used = others.placed & (alone.rays.weights[:, 0] > 0)
+    loss = loss_in_view(others.points_mm, alone.rays, alone.cameras, 0)
     return float((loss * used).sum() / used.sum().clamp_min(1))
 
 
-def _offset(case: Case, view: int, start: Tensor | None) -> Correction:
+def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     spacing = case.evidence.spacing
     longest = min(_LONGEST_OFFSET_S * case.evidence.fps, 0.4 * _stretch_frames(case))
     count = max(1, round(longest / spacing))
@@ -211,7 +213,7 @@ def _stretch_frames(case: Case) -> float:
     return float(max((frames[stretches == s].max() - frames[stretches == s].min()) for s in stretches.unique()))
 
 
-def _scaled(case: Case, views: tuple[int, ...], start: Tensor | None) -> Correction:
+def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correction:
     rows = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
 
     def change(c: Case, n: Tensor) -> Case:
@@ -231,23 +233,14 @@ def _scaled(case: Case, views: tuple[int, ...], start: Tensor | None) -> Correct
     return Correction("wrong image size", whom, change(case, n), 1, f"K x {scale:.3f}", {"scale": scale})
 
 
-def _other_lens(case: Case, view: int, start: Tensor | None) -> Correction:
+def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
     def change(c: Case, n: Tensor) -> Case:
-        lens = torch.zeros(5, dtype=torch.float64)
-        lens[:2] = n
-        return c.with_camera(view, distortion=lens)
+        return c.with_camera(view, distortion=torch.cat([n, torch.zeros(4, dtype=torch.float64)]))
 
-    zero = torch.zeros(1, dtype=torch.float64)
-    losses = torch.tensor([_view_loss(change(case, torch.cat([k[None], zero])), view, start) for k in _K1_GRID])
-    n = refined(case, change, torch.cat([_K1_GRID[losses.argmin()][None], zero]), torch.tensor([1e-3, 1e-3]).double())
-    return Correction(
-        "wrong distortion",
-        (view,),
-        change(case, n),
-        2,
-        f"k1 {float(n[0]):+.3f}, k2 {float(n[1]):+.3f}",
-        {"k1": float(n[0]), "k2": float(n[1])},
-    )
+    losses = torch.tensor([_view_loss(change(case, k[None]), view, start) for k in _K1_GRID])
+    k1 = refined(case, change, _K1_GRID[losses.argmin()][None], torch.tensor([1e-3]).double())
+    value = float(k1)
+    return Correction("wrong distortion", (view,), change(case, k1), 1, f"k1 {value:+.3f} fits", {"k1": value})
 
 
 def _moved(view: int):  # noqa: ANN202
@@ -261,15 +254,11 @@ def _moved(view: int):  # noqa: ANN202
 _POSE_STEPS = torch.tensor([1e-4, 1e-4, 1e-4, 1.0, 1.0, 1.0], dtype=torch.float64)
 
 
-def _other_pose(case: Case, view: int, start: Tensor | None) -> Iterator[Correction]:
-    yield _pose_correction(case, view, start, None)
-
-
-def _pose_correction(case: Case, view: int, start: Tensor | None, used: Tensor | None) -> Correction:
+def _other_pose(case: Case, view: int, start: _Others | None) -> Correction:
     begin = case
     if start is not None:
-        usable = _usable(case, view)
-        found = pose_from_points(start, case.rays.directions[:, view], usable)
+        usable = start.placed & (case.rays.weights[:, view] > 0)
+        found = pose_from_points(start.points_mm, case.rays.directions[:, view], usable)
         if found is not None:
             tried = case.with_camera(view, R=found[0], t_mm=found[1])
             if _view_loss(tried, view, start) < _view_loss(case, view, start):
@@ -287,3 +276,42 @@ def _pose_correction(case: Case, view: int, start: Tensor | None, used: Tensor |
     return Correction(
         "wrong pose", (view,), best, 6, f"{shift:.0f} mm, {angle:.1f} degrees", {"shift_mm": shift, "turn_deg": angle}
     )
+
+
+def moved_midway(case: Case, view: int) -> Correction | None:
+    """The view's pose from some frame on, where the recording divides best; None where it does not divide.
+
+    The corrected case has a further view, the last: what the moved camera shows from then on.
+    """
+    frame = _dividing_frame(case, view)
+    if frame is None:
+        return None
+    halves = case.split(view, frame)
+    # The part that contradicts the others more is the one whose pose changed.
+    before, after = halves.fit.view_losses[view], halves.fit.view_losses[-1]
+    part = view if before > after else halves.views - 1
+    found = _other_pose(halves, part, _points_of_others(halves, part))
+    said = f"{'until' if part == view else 'from'} frame {frame}: {found.detail}"
+    return Correction("moved camera", (view,), found.case, 7, said, {"frame": frame, **found.numbers})
+
+
+def _dividing_frame(case: Case, view: int) -> int | None:
+    """The frame before and after which the view's mean loss differs most."""
+    N = case.evidence.points_px.shape[2]
+    fit_of_all = case.fit
+    loss = losses_of(fit_of_all.errors_px[:, view]) * fit_of_all.seen[:, view]
+    per_instant, count = loss.unflatten(0, (-1, N)).sum(-1), fit_of_all.seen[:, view].unflatten(0, (-1, N)).sum(-1)
+    sums, counts = per_instant.cumsum(0), count.cumsum(0)
+    least = max(_FEWEST_INSTANTS, len(sums) // 8)
+    if len(sums) < 2 * least:
+        return None
+    early = sums / counts.clamp_min(1)
+    late = (sums[-1] - sums) / (counts[-1] - counts).clamp_min(1)
+    contrast = (early - late).abs()[least - 1 : len(sums) - least]
+    # The contrast of means is largest at short ends; what divides explains most of the squares.
+    n = counts[least - 1 : len(sums) - least].double()
+    gain = contrast**2 * n * (counts[-1] - n)
+    best = int(gain.argmax())
+    if float(contrast[best]) < _CLEAR_CONTRAST:
+        return None
+    return int(case.evidence.frames[best + least])

@@ -16,13 +16,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trivox.geometry.association import person_sizes_px
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, skeleton_of
 
 _CROP_PX = 256.0
 _CROP_MARGIN = 1.25
 # Standard deviation of the Gaussian window, in sampled instants.
 _WINDOW = 0.7
-_LEAST_SCORE = 0.15
+_LEAST_SCORE = 0.3
+_FEWEST_LIMB_JOINTS = 8
 # Instants a second that human motion needs, and how many are looked at, in stretches spread over the recording.
 _RATE_HZ = 15.0
 _STRETCHES = 3
@@ -89,9 +90,13 @@ def evidence_of(
     image_hw: Int[Tensor, "V 2"] | None = None,
 ) -> Evidence:
     """Evidence out of people's 2D joints; row p of every view is the same person."""
-    points_px = points_px.double()
-    weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0).double().clamp(max=1.0)
+    points_px, scores = points_px.double(), scores.double()
+    weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0).clamp(max=1.0)
     crop_px = person_sizes_px(points_px, weights) * (_CROP_MARGIN / _CROP_PX)
+    # Limbs alone: nose, eyes and ears are guessed from behind.
+    limbs = list(skeleton.indices(skeleton.limb_joints))
+    if len(limbs) >= _FEWEST_LIMB_JOINTS:
+        points_px, weights, skeleton = points_px[..., limbs, :], weights[..., limbs], skeleton_of(skeleton.limb_joints)
     return Evidence(
         points_px.flatten(2, 3),
         weights.flatten(2, 3),

@@ -25,7 +25,7 @@ GROSSEST_PX = 128.0
 _STEPS = 6
 # Pairs of views that propose a point; of dozens of cameras only some.
 _MOST_PAIRS = 45
-_NEAREST_MM = 1.0
+_NEAREST_MM = 0.01
 
 
 @dataclass(frozen=True)
