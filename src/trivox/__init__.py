@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trivox.public import *  # noqa: F403
 
 # Functions whose file has the same name.
-_NAMED_LIKE_FILES = {"evaluate", "evaluate_model", "import_weights", "predict", "triangulate_files"}
+_NAMED_LIKE_FILES = {"doctor", "evaluate", "evaluate_model", "import_weights", "predict", "triangulate_files"}
 
 
 class _Package(ModuleType):

@@ -1,5 +1,6 @@
 """The public names of trivox, all of them: what `import trivox` offers."""
 
+from trivox.doctor.examination import doctor
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluate_model import evaluate_model
@@ -25,6 +26,7 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "doctor",
     "evaluate",
     "evaluate_model",
     "import_weights",

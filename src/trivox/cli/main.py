@@ -18,6 +18,7 @@ from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, subcommand
 from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
+from trivox.cli.doctor import Doctor
 from trivox.cli.evaluate import Evaluate
 from trivox.cli.predict import Demo, Predict, Triangulate
 from trivox.cli.synth import Synth
@@ -30,6 +31,7 @@ Command = OmitSubcommandPrefixes[
         Annotated[Predict, subcommand("predict")]
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Calibration, subcommand("calibration")]
+        | Annotated[Doctor, subcommand("doctor")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Dataset, subcommand("dataset")]
@@ -70,6 +72,7 @@ def _parsed(
     Predict
     | Triangulate
     | Calibration
+    | Doctor
     | Weights
     | Prepare
     | Dataset

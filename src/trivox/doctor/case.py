@@ -17,12 +17,14 @@ from trivox.geometry.cameras import Cameras
 
 @dataclass(frozen=True)
 class Case:
-    """`cameras` (V,) in float64; `offsets` says how many frames later than its own count each view is read.
+    """`cameras` (V,) in float64; `offsets` says how many frames later than its own count each view is read;
+    of the instants every `every`-th is judged.
     """
 
     evidence: Evidence
     cameras: Cameras
     offsets: Float[Tensor, " V"]
+    every: int = 1
 
     @classmethod
     def of(cls, evidence: Evidence, cameras: Cameras) -> Case:
@@ -36,7 +38,8 @@ class Case:
     @cached_property
     def read(self) -> Evidence:
         """The tracks read at the present offsets."""
-        return read_at(self.evidence, self.offsets)
+        read = read_at(self.evidence, self.offsets)
+        return read if self.every == 1 else read.at(torch.arange(0, len(read.frames), self.every))
 
     @cached_property
     def rays(self) -> Rays:
@@ -83,7 +86,8 @@ class Case:
 
     def of_views(self, views: Sequence[int]) -> Case:
         index = list(views)
-        return Case(self.evidence.of_views(index), self.cameras[torch.tensor(index)], self.offsets[index])
+        evidence, cameras = self.evidence.of_views(index), self.cameras[torch.tensor(index)]
+        return Case(evidence, cameras, self.offsets[index], self.every)
 
 
 def mirrored_video(case: Case, views: Sequence[int], widths: Float[Tensor, " V"]) -> Case:

@@ -314,4 +314,4 @@ def _dividing_frame(case: Case, view: int) -> int | None:
     best = int(gain.argmax())
     if float(contrast[best]) < _CLEAR_CONTRAST:
         return None
-    return int(case.evidence.frames[best + least])
+    return int(case.read.frames[best + least])

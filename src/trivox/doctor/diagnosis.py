@@ -8,8 +8,7 @@ decide what that is (benchmarks/doctor.py). One correction is made at a time, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +44,8 @@ _LEAST_GAIN: dict[Kind, float] = {
 _LEAST_SHARE = 0.12
 _FEW_INSTANTS = 10.0
 _MOST_FINDINGS = 3
+# Instants that every explanation is tried on.
+_INSTANTS = 24
 # Intrinsics for another size have the middle of another picture: by this share of the size at least.
 _MIDDLE_SHARE = 0.02
 # Metres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
@@ -83,6 +84,7 @@ class Diagnosis:
 def diagnose(case: Case) -> Diagnosis:
     """Corrections until nothing worth believing remains."""
     steps: list[Step] = []
+    case = replace(case, every=max(1, len(case.evidence.frames) // _INSTANTS))
     for _ in range(_MOST_FINDINGS):
         step = best_step(case)
         if step is None:
@@ -91,6 +93,7 @@ def diagnose(case: Case) -> Diagnosis:
         case = step.correction.case
         if step.correction.kind == "moved camera":
             break
+    case = replace(case, every=1)
     return Diagnosis(tuple(steps), case, unit_factor(case))
 
 
@@ -178,15 +181,3 @@ def bone_ratios(case: Case) -> Tensor:
                 both = good[:, a] & good[:, b]
                 ratios.append((points[both, a] - points[both, b]).norm(dim=-1) / length_mm)
     return torch.cat(ratios) if ratios else torch.zeros(0)
-
-
-def weak_views(case: Case, most_loss: float, most_median_px: float) -> Sequence[int]:
-    """Views whose joints stay far from where the others say they are, whatever the rig."""
-    fit = case.fit
-    return [
-        v
-        for v in range(case.views)
-        if bool(fit.seen[:, v].any())
-        and float(fit.view_losses[v]) > most_loss
-        and float(fit.errors_px[fit.seen[:, v], v].median()) > most_median_px
-    ]
