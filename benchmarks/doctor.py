@@ -6,7 +6,7 @@
 DATA_FOLDER holds demo_scene/, pose2sim_single/ and caliscope_4cam/; CLIPS is a folder of recorded motion
 (docs/synthetic.md). The people in the videos are detected once and kept in --cache. Every fault is put into the rig, or
 into the 2D joints, of a recording and camera drawn by the seed. `harmful` are those that move the joints in space by
-more than 10 mm in the mean, with the doctor's own robust placing, which leaves out a camera that contradicts the others.
+more than 10 mm in the mean, placed robustly, so that a camera that contradicts the others is left out.
 A fault is named rightly where the first finding has its kind and its camera (of two cameras: either).
 
 Good recordings, with all of their cameras, with each three, and with pairs, must give no finding.
@@ -40,6 +40,7 @@ from trivox.geometry.skeletons import COCO_17, skeleton_of
 HARMFUL_MM = 10.0
 WEAK = "detector weakness"
 UNITS = "wrong unit"
+Put = Callable[[Case, int, random.Random], tuple[Case, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Fault:
 
     kind: str
     size: str
-    put: Callable[[Case, int, random.Random], tuple[Case, tuple[int, ...]]]
+    put: Put
 
 
 def main() -> None:
@@ -164,7 +165,7 @@ def silence(name: str, part: str, case: Case) -> dict[str, object]:
     return {"recording": name, "kind": "none", "size": part, "found": kind, "found_views": list(views)}
 
 
-def _units(factor: float, everyone: bool):
+def _units(factor: float, everyone: bool) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         t_mm = case.cameras.t_mm.clone()
         t_mm[slice(None) if everyone else view] *= factor
@@ -173,7 +174,7 @@ def _units(factor: float, everyone: bool):
     return put
 
 
-def _swapped(count: int):
+def _swapped(count: int) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         chosen = chance.sample(range(case.views), count)
         order = torch.arange(case.views)
@@ -183,7 +184,7 @@ def _swapped(count: int):
     return put
 
 
-def _transform(meaning: str, everyone: bool):
+def _transform(meaning: str, everyone: bool) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         R, t = case.cameras.R.clone(), case.cameras.t_mm.clone()
         inverse_R, position = R.mT, case.cameras.position_mm
@@ -205,7 +206,7 @@ def _mirrored(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple
     return mirrored_video(case, [view], picture_hw(case)[:, 1]), (view,)
 
 
-def _turned(turns: int):
+def _turned(turns: int) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         hw = case.evidence.image_hw
         assert hw is not None
@@ -219,7 +220,7 @@ def _turned(turns: int):
     return put
 
 
-def _scaled(scale: float, everyone: bool):
+def _scaled(scale: float, everyone: bool) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         K = case.cameras.K.clone()
         index = list(range(case.views)) if everyone else [view]
@@ -229,7 +230,7 @@ def _scaled(scale: float, everyone: bool):
     return put
 
 
-def _offset(seconds: float):
+def _offset(seconds: float) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         later = chance.choice((-1, 1)) * seconds * case.evidence.fps
         shifted = case.with_offset(view, later).read
@@ -238,7 +239,7 @@ def _offset(seconds: float):
     return put
 
 
-def _lens(k1: float):
+def _lens(k1: float) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         lens = case.cameras.distortion[view].clone()
         lens[0] += k1
@@ -253,7 +254,7 @@ def _numbers(turn_deg: float, shift_mm: float, chance: random.Random) -> Tensor:
     return torch.cat([axis / axis.norm() * np.deg2rad(turn_deg), way / way.norm() * shift_mm])
 
 
-def _moved(turn_deg: float, shift_mm: float):
+def _moved(turn_deg: float, shift_mm: float) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         numbers = _numbers(turn_deg, shift_mm, chance)
         R, t_mm = turned_by(case.cameras.R[view], case.cameras.t_mm[view], numbers)
@@ -262,7 +263,7 @@ def _moved(turn_deg: float, shift_mm: float):
     return put
 
 
-def _moved_midway(turn_deg: float, shift_mm: float):
+def _moved_midway(turn_deg: float, shift_mm: float) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         faulty, _ = _moved(turn_deg, shift_mm)(case, view, chance)
         points = case.fit.points_mm.expand(case.views, -1, -1)
@@ -276,7 +277,7 @@ def _moved_midway(turn_deg: float, shift_mm: float):
     return put
 
 
-def _noise(sigma_px: float):
+def _noise(sigma_px: float) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         generator = torch.Generator().manual_seed(chance.randrange(10**9))
         points, crop = case.evidence.points_px.clone(), case.evidence.crop_px[:, view, :, None]
@@ -287,6 +288,7 @@ def _noise(sigma_px: float):
     return put
 
 
+POSES = ((0.5, 20.0), (1.5, 60.0), (4.0, 150.0), (12.0, 500.0))
 FAULTS = [
     *(Fault(UNITS, f"all x {f:g}", _units(f, True)) for f in (0.001, 0.1, 10.0, 1000.0)),
     *(Fault(UNITS, f"one x {f:g}", _units(f, False)) for f in (0.001, 0.1, 10.0, 1000.0)),
@@ -302,8 +304,8 @@ FAULTS = [
     *(Fault("wrong image size", f"one: K x {s:g}", _scaled(s, False)) for s in (0.5, 0.75, 0.95, 1.1, 1.5, 2.0)),
     *(Fault("time offset", f"{s:g} s", _offset(s)) for s in (0.03, 0.1, 0.2, 0.5)),
     *(Fault("wrong distortion", f"k1 {k:+g}", _lens(k)) for k in (0.1, -0.3, 0.5, 1.0)),
-    *(Fault("wrong pose", f"{d:g} deg, {mm:g} mm", _moved(d, mm)) for d, mm in ((0.5, 20), (1.5, 60), (4, 150), (12, 500))),
-    *(Fault("moved camera", f"{d:g} deg, {mm:g} mm", _moved_midway(d, mm)) for d, mm in ((1.5, 60), (4, 150), (12, 500))),
+    *(Fault("wrong pose", f"{d:g} deg, {mm:g} mm", _moved(d, mm)) for d, mm in POSES),
+    *(Fault("moved camera", f"{d:g} deg, {mm:g} mm", _moved_midway(d, mm)) for d, mm in POSES[1:]),
     *(Fault(WEAK, f"{px:g} px of 256", _noise(px)) for px in (5.0, 12.0, 25.0)),
 ]  # fmt: skip
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from rigs import STANDING_MM, ring
 from torch import Tensor
 
-from rigs import STANDING_MM, ring
 from trivox.cli.main import main
 from trivox.doctor.case import Case
 from trivox.doctor.corrections import alternatives, fitted, moved_midway
@@ -133,7 +133,9 @@ def test_numbers_of_a_fault_are_recovered(good: Case):
     K = good.cameras.K[2] * torch.tensor([[1.5], [1.5], [1.0]])
     found = {c.kind: c for c in fitted(good.with_camera(2, K=K), 2)}
     assert found["wrong image size"].numbers["scale"] == pytest.approx(1 / 1.5, abs=1e-3)
-    R, t_mm = turned_by(good.cameras.R[2], good.cameras.t_mm[2], torch.tensor([0.05, -0.03, 0.04, 90, -60, 50]).double())
+    R, t_mm = turned_by(
+        good.cameras.R[2], good.cameras.t_mm[2], torch.tensor([0.05, -0.03, 0.04, 90, -60, 50]).double()
+    )
     pose = next(c for c in fitted(good.with_camera(2, R=R, t_mm=t_mm), 2) if c.kind == "wrong pose")
     assert (pose.case.cameras.position_mm[2] - good.cameras.position_mm[2]).norm() < 5
     lens = torch.tensor([0.3, 0, 0, 0, 0]).double()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from trivox.cli.options import Names, WithRig, unset
 from trivox.errors import InputError
@@ -16,7 +16,7 @@ from trivox.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(WithRig):
-    """Find out what is wrong with a calibration or recording, and which camera it is. Exit code 1 where something is."""
+    """Find out what is wrong with a calibration or recording, and in which camera (then: exit code 1)."""
 
     videos: Annotated[Positional[tuple[Path, ...]], unset("VIDEO [VIDEO ...] | RESULT")]
     """One video or image folder per camera, named like the cameras; or one result folder of predict or triangulate."""

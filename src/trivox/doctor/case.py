@@ -59,14 +59,19 @@ class Case:
         return float(self.fit.view_losses.sum())
 
     def with_cameras(self, cameras: Cameras) -> Case:
-        return replace(self, cameras=cameras)
+        changed = replace(self, cameras=cameras)
+        # What is known already need not be computed again: a pose leaves the rays alone, no camera changes the tracks.
+        changed.__dict__["read"] = self.read
+        if cameras.K is self.cameras.K and cameras.distortion is self.cameras.distortion:
+            changed.__dict__["rays"] = self.rays
+        return changed
 
     def with_camera(self, view: int, **changed: Tensor) -> Case:
         """One camera with some of its fields changed."""
         fields = {name: getattr(self.cameras, name).clone() for name in changed}
         for name, value in changed.items():
             fields[name][view] = value
-        return replace(self, cameras=replace(self.cameras, **fields))
+        return self.with_cameras(replace(self.cameras, **fields))
 
     def with_offset(self, view: int, frames: float | Tensor) -> Case:
         """The view read so many frames later than now."""
@@ -87,7 +92,10 @@ class Case:
     def of_views(self, views: Sequence[int]) -> Case:
         index = list(views)
         evidence, cameras = self.evidence.of_views(index), self.cameras[torch.tensor(index)]
-        return Case(evidence, cameras, self.offsets[index], self.every)
+        chosen = Case(evidence, cameras, self.offsets[index], self.every)
+        if "read" in self.__dict__:
+            chosen.__dict__["read"] = self.read.of_views(index)
+        return chosen
 
 
 def mirrored_video(case: Case, views: Sequence[int], widths: Float[Tensor, " V"]) -> Case:

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trivox.doctor.case import Case, mirrored_video
-from trivox.doctor.misfit import fit, losses_of, of_views
+from trivox.doctor.misfit import GROSSEST_PX, fit, losses_of, of_views
 from trivox.doctor.pose import pose_from_points, turned_by
-from trivox.doctor.refining import loss_in_view, refined
+from trivox.doctor.refining import Change, refined
 
 Kind = Literal[
     "swapped cameras",
@@ -189,8 +189,12 @@ def _view_loss(case: Case, view: int, others: _Others | None) -> float:
     if others is None:
         return case.loss
     alone = case.of_views([view])
-    used = others.placed & (alone.rays.weights[:, 0] > 0)
-    loss = loss_in_view(others.points_mm, alone.rays, alone.cameras, 0)
+    read, points_mm = alone.read, others.points_mm[None]
+    used = others.placed & (read.weights.flatten() > 0)
+    # Projected into the picture: undoing the lens for every number that is tried would take most of the time.
+    apart_px = (alone.cameras.project(points_mm)[0] - read.points_px.reshape(-1, 2)).norm(dim=-1)
+    errors = torch.where(alone.cameras.depth_mm(points_mm)[0] > 0, apart_px / read.crop_px.flatten(), GROSSEST_PX)
+    loss = losses_of(errors.clamp(max=GROSSEST_PX))
     return float((loss * used).sum() / used.sum().clamp_min(1))
 
 
@@ -201,7 +205,10 @@ def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     grid = torch.arange(-count, count + 1, dtype=torch.float64) * spacing
     losses = torch.tensor([_view_loss(case.with_offset(view, float(o)), view, start) for o in grid])
     best = grid[losses.argmin()][None]
-    change = lambda c, n: c.with_offset(view, n[0])  # noqa: E731
+
+    def change(c: Case, n: Tensor) -> Case:
+        return c.with_offset(view, n[0])
+
     offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double())[0])
     return Correction(
         "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
@@ -243,7 +250,7 @@ def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
     return Correction("wrong distortion", (view,), change(case, k1), 1, f"k1 {value:+.3f} fits", {"k1": value})
 
 
-def _moved(view: int):  # noqa: ANN202
+def _moved(view: int) -> Change:
     def change(c: Case, n: Tensor) -> Case:
         R, t_mm = turned_by(c.cameras.R[view], c.cameras.t_mm[view], n)
         return c.with_camera(view, R=R, t_mm=t_mm)

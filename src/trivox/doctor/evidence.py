@@ -135,15 +135,14 @@ def read_at(evidence: Evidence, offsets: Float[Tensor, " V"]) -> Evidence:
     weights = evidence.weights.transpose(0, 1)  # V F N
     crop = evidence.crop_px.transpose(0, 1)
     points = evidence.points_px.transpose(0, 1).flatten(2)  # V F 2N
-    twice = weights.repeat_interleave(2, -1)
+    twice = _for_xy(weights)
     k0, k1, k2 = kernel, kernel * distance, kernel * distance**2
     s0, s1, s2 = k0 @ weights, k1 @ weights, k2 @ weights
     # A little of the constant fit keeps a lone instant solvable.
     ridge = 1e-3 * s0 * evidence.spacing**2 + 1e-12
-    determinant = (s0 * (s2 + ridge) - s1 * s1).clamp_min(1e-12).repeat_interleave(2, -1)
+    determinant = _for_xy((s0 * (s2 + ridge) - s1 * s1).clamp_min(1e-12))
     m0, m1 = k0 @ (twice * points), k1 @ (twice * points)
-    wide = lambda t: t.repeat_interleave(2, -1)  # noqa: E731
-    read = (wide(s2 + ridge) * m0 - wide(s1) * m1) / determinant
+    read = (_for_xy(s2 + ridge) * m0 - _for_xy(s1) * m1) / determinant
     seen_share = s0 / k0.sum(-1, keepdim=True).clamp_min(1e-12)
     beyond = 0.51 * evidence.spacing
     inside = (distance.abs() + torch.where(same, 0.0, torch.inf)).amin(-1) <= beyond
@@ -151,7 +150,12 @@ def read_at(evidence: Evidence, offsets: Float[Tensor, " V"]) -> Evidence:
     size = (k0 @ (weights * crop)) / s0.clamp_min(1e-12)
     return replace(
         evidence,
-        points_px=torch.where(wide(seen), read, 0.0).unflatten(-1, (-1, 2)).transpose(0, 1),
+        points_px=torch.where(_for_xy(seen), read, 0.0).unflatten(-1, (-1, 2)).transpose(0, 1),
         weights=torch.where(seen, seen_share, 0.0).transpose(0, 1),
         crop_px=torch.where(seen, size, 1.0).transpose(0, 1),
     )
+
+
+def _for_xy(values: Tensor) -> Tensor:
+    """Every value of the last axis twice: for x and for y."""
+    return values.repeat_interleave(2, -1)

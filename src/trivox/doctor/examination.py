@@ -46,8 +46,8 @@ class CameraReport:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """`rig` is the corrected one. `offsets_frames`: how many frames later than its own count each camera's video must be
-    read. Distances are pixels of a crop of 256 that the person fills."""
+    """`rig` is the corrected one. `offsets_frames`: how many frames later than its own count each camera's video must
+    be read. Distances are pixels of a crop of 256 that the person fills."""
 
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]

@@ -7,7 +7,7 @@ hardly found. The rig is asked only where several people of similar size are in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -75,9 +75,7 @@ def _pictures(pictures: Sequence[np.ndarray], turns: Sequence[int]) -> list[np.n
     return [turned_picture(picture, turn) for picture, turn in zip(pictures, turns, strict=True)]
 
 
-def _stored(
-    joints: Joints2D, views: Views, turns: Sequence[int], stored_hw: Sequence[tuple[int, int]]
-) -> Joints2D:
+def _stored(joints: Joints2D, views: Views, turns: Sequence[int], stored_hw: Sequence[tuple[int, int]]) -> Joints2D:
     """Joints (V, ...) in pixels of the stored pictures, as they were before any turning."""
     total = [own + extra for own, extra in zip(views.rig.quarter_turns, turns, strict=True)]
     points = [
@@ -148,7 +146,7 @@ def _followed(
     return Joints2D.stack(joints)
 
 
-def _instants(views: Views, wanted: list[int]):  # noqa: ANN202
+def _instants(views: Views, wanted: list[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Pictures at these frames, read in runs of equal steps."""
     start = 0
     while start < len(wanted):

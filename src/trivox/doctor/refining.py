@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trivox.doctor.case import Case
-from trivox.doctor.misfit import Rays, errors_px, fit, linearised, losses_of
+from trivox.doctor.misfit import Rays, fit, linearised
 from trivox.geometry.cameras import Cameras
 
 Change = Callable[[Case, Tensor], Case]
@@ -40,7 +40,14 @@ def refined(
         new_rays, new_cameras = _seen(change(case, tried))
         new = fit(new_rays, new_cameras, X)
         if new.loss < loss:
-            gained, numbers, rays, cameras, X, loss = loss - new.loss, tried, new_rays, new_cameras, new.points_mm, new.loss
+            gained, numbers, rays, cameras, X, loss = (
+                loss - new.loss,
+                tried,
+                new_rays,
+                new_cameras,
+                new.points_mm,
+                new.loss,
+            )
             damping = max(damping / 10, 1e-6)
             if gained < _ENOUGH:
                 break
@@ -82,8 +89,3 @@ def _step(
     gradient = g - torch.einsum("mjp,mj->p", across, h)
     scale = normal.diagonal().abs().clamp_min(1e-18)
     return torch.linalg.solve(normal + damping * torch.diag(scale + 1e-9 * scale.max()), gradient)
-
-
-def loss_in_view(X: Tensor, rays: Rays, cameras: Cameras, view: int) -> Float[Tensor, " M"]:
-    """Loss of every point in one view; 0 where it is not seen there."""
-    return losses_of(errors_px(X, rays, cameras)[:, view]) * (rays.weights[:, view] > 0)
