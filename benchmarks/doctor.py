@@ -33,6 +33,7 @@ from trivox.doctor.evidence import Evidence
 from trivox.doctor.findings import weak_views
 from trivox.doctor.looking import look_at
 from trivox.doctor.pose import turned_by
+from trivox.files.npz import write_npz
 from trivox.files.views import Views
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, skeleton_of
@@ -101,7 +102,7 @@ def detected(name: str, rig: Rig, videos: Path, cache: Path) -> Evidence:
         with Views.open(unsized, sorted(videos.glob("*.mp4"))) as views:
             found = look_at(views, views.fps or 30.0)
         names = ("points_px", "weights", "crop_px", "frames", "stretches", "image_hw", "fps")
-        np.savez(kept, **{key: np.asarray(getattr(found, key)) for key in names})
+        write_npz(kept, {key: np.asarray(getattr(found, key)) for key in names})
     held = dict(np.load(kept))
     fps = float(held.pop("fps"))
     return Evidence(

@@ -92,12 +92,12 @@ def _of_step(step: Step, names: Sequence[str]) -> Finding:
     correction = step.correction
     gain, next_gain = step.before - step.after, max(0.0, step.before - step.next_after)
     cameras = tuple(names[v] for v in correction.views)
-    # Two cameras only contradict each other: which of them is wrong cannot be seen.
-    either = len(names) == 2 and len(cameras) == 1
-    whom = "all cameras" if not cameras else ("cameras " if len(cameras) > 1 else "camera ") + ", ".join(cameras)
-    if either:
-        other = next(name for name in names if name != cameras[0])
-        whom = f"camera {cameras[0]} (or {other}: two cameras cannot tell)"
+    whom = "cameras " + ", ".join(cameras) if cameras else "all cameras"
+    if len(cameras) == 1:
+        whom = f"camera {cameras[0]}"
+    if len(cameras) == 1 and len(names) == 2:
+        # Two cameras only contradict each other: which of them is wrong cannot be seen.
+        whom += f" (or {next(name for name in names if name != cameras[0])}: two cameras cannot tell)"
     detail = f" ({correction.detail})" if correction.detail else ""
     return Finding(
         correction.kind,
