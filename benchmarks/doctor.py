@@ -188,7 +188,7 @@ def _swapped(count: int) -> Put:
 def _transform(meaning: str, everyone: bool) -> Put:
     def put(case: Case, view: int, chance: random.Random) -> tuple[Case, tuple[int, ...]]:
         R, t = case.cameras.R.clone(), case.cameras.t_mm.clone()
-        inverse_R, position = R.mT, case.cameras.position_mm
+        inverse_R, position = case.cameras.R.mT, case.cameras.position_mm
         flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]).double())
         new_R, new_t = {
             "inverse": (inverse_R, position),

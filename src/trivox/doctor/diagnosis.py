@@ -38,7 +38,7 @@ _LEAST_GAIN: dict[Kind, float] = {
     "time offset": 0.4,
     "wrong distortion": 0.6,
     "wrong pose": 1.3,
-    "moved camera": 1.3,
+    "moved camera": 0.7,
 }
 # ... as a share of the whole, too; and more where few instants are seen.
 _LEAST_SHARE = 0.12

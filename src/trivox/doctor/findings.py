@@ -12,7 +12,7 @@ from trivox.doctor.corrections import Kind
 from trivox.doctor.diagnosis import Diagnosis, Step
 
 # Joints of a weak detector lie this far from where the other views say they are: loss, and median in crop pixels.
-_WEAK_LOSS, _WEAK_PX = 2.3, 8.0
+_WEAK_LOSS, _WEAK_PX = 1.9, 7.0
 # A view that sees so few of the joints, while another sees most of them.
 _FEW_SEEN, _MANY_SEEN = 0.25, 0.6
 # Fewer points than this decide nothing.
