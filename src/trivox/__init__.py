@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from trivox.public import *  # noqa: F403
 
 # Functions whose file has the same name.
-_NAMED_LIKE_FILES = {"evaluate", "evaluate_model", "export", "import_weights", "predict", "triangulate_files", "view"}
+_NAMED_LIKE_FILES = {
+    *("doctor", "evaluate", "evaluate_model", "export", "import_weights", "predict", "triangulate_files", "view")
+}
 
 
 class _Package(ModuleType):

@@ -1,5 +1,6 @@
 """The public names of trivox, all of them: what `import trivox` offers."""
 
+from trivox.doctor.examination import doctor
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluate_model import evaluate_model
@@ -31,6 +32,7 @@ __all__ = [
     "Rig",
     "Skeleton",
     "Triangulated",
+    "doctor",
     "draw",
     "evaluate",
     "evaluate_model",

@@ -18,6 +18,7 @@ from tyro.conf import AvoidSubcommands, OmitSubcommandPrefixes, subcommand
 from trivox.cli.benchmark import Benchmark
 from trivox.cli.calibration import Calibration
 from trivox.cli.datasets import Dataset, Prepare
+from trivox.cli.doctor import Doctor
 from trivox.cli.evaluate import Evaluate
 from trivox.cli.export import Export
 from trivox.cli.pictures import Draw, MakeReport
@@ -34,6 +35,7 @@ Command = OmitSubcommandPrefixes[
         | Annotated[Triangulate, subcommand("triangulate")]
         | Annotated[Smooth, subcommand("smooth")]
         | Annotated[Calibration, subcommand("calibration")]
+        | Annotated[Doctor, subcommand("doctor")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Dataset, subcommand("dataset")]
@@ -79,6 +81,7 @@ def _parsed(
     | Triangulate
     | Smooth
     | Calibration
+    | Doctor
     | Weights
     | Prepare
     | Dataset

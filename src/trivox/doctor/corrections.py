@@ -1,0 +1,324 @@
+"""What could be wrong with a rig, each with what would put it right: the doctor's hypotheses.
+
+Every correction says what it takes to make rig and joints agree. Those without numbers of their own (swapped cameras,
+an inverted transform, a turned picture, another unit) are listed by `alternatives`; those with numbers (a scale of the
+intrinsics, a lens, an offset in time, a pose) are fitted by `fitted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, permutations
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.doctor.case import Case, mirrored_video
+from trivox.doctor.misfit import GROSSEST_PX, fit, losses_of, of_views
+from trivox.doctor.pose import pose_from_points, turned_by
+from trivox.doctor.refining import Change, refined
+
+Kind = Literal[
+    "swapped cameras",
+    "inverted transform",
+    "mirrored picture",
+    "turned picture",
+    "wrong unit",
+    "wrong image size",
+    "time offset",
+    "wrong distortion",
+    "wrong pose",
+    "moved camera",
+]
+
+# Lengths that people confuse, as factors.
+UNIT_FACTORS = (1000.0, 100.0, 10.0, 25.4, 0.1, 0.01, 0.001, 1 / 25.4)
+# Every permutation of so few cameras is tried; of more, every exchange of two.
+_MOST_PERMUTED = 4
+_SCALES = torch.logspace(-0.6, 0.6, 25, dtype=torch.float64)
+_LONGEST_OFFSET_S = 2.0
+# A recording is divided only where both parts are this long, and differ this much in loss.
+_FEWEST_INSTANTS = 6
+_CLEAR_CONTRAST = 0.5
+_K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """`case` is the case once corrected. `views` are whom it concerns, empty for all alike; `freedom` is the number
+    of numbers that were fitted; `numbers` what they are, for the report."""
+
+    kind: Kind
+    views: tuple[int, ...]
+    case: Case
+    freedom: int = 0
+    detail: str = ""
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+def alternatives(case: Case) -> Iterator[Correction]:
+    """Corrections that have no numbers of their own."""
+    yield from _permuted(case)
+    everyone = tuple(range(case.views))
+    for views in [everyone, *((v,) for v in everyone)] if case.views > 2 else [everyone, (0,), (1,)]:
+        whom = () if len(views) == case.views else views
+        yield from _other_transforms(case, views, whom)
+        yield from _other_pictures(case, views, whom)
+        if len(views) == 1:
+            for factor in UNIT_FACTORS:
+                t_mm = case.cameras.t_mm[views[0]] * factor
+                yield Correction(
+                    "wrong unit", whom, case.with_camera(views[0], t_mm=t_mm), 0, f"x {factor:g}", {"factor": factor}
+                )
+
+
+def _permuted(case: Case) -> Iterator[Correction]:
+    V = case.views
+    if V <= _MOST_PERMUTED:
+        orders = [order for order in permutations(range(V)) if order != tuple(range(V))]
+    else:
+        orders = [_exchanged(V, a, b) for a, b in combinations(range(V), 2)]
+    for order in orders:
+        changed = tuple(v for v in range(V) if order[v] != v)
+        yield Correction(
+            "swapped cameras", changed, case.with_cameras(case.cameras[torch.tensor(order)]), len(changed) - 2
+        )
+
+
+def _exchanged(V: int, a: int, b: int) -> tuple[int, ...]:
+    order = list(range(V))
+    order[a], order[b] = b, a
+    return tuple(order)
+
+
+def _other_transforms(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Iterator[Correction]:
+    """What R and t could mean instead."""
+    R, t = case.cameras.R, case.cameras.t_mm
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=R.dtype))
+    turned_t = (R @ t[..., None])[..., 0]
+    meanings = {
+        "camera-to-world instead of world-to-camera": (R.mT, -(R.mT @ t[..., None])[..., 0]),
+        "R is camera-to-world, t is right": (R.mT, t),
+        "t is the camera's position": (R, -turned_t),
+        "axes of a y-up camera (OpenGL)": (flip @ R, (flip @ t[..., None])[..., 0]),
+        "axes of a y-up camera (OpenGL), camera-to-world": (
+            flip @ R.mT,
+            -(flip @ R.mT @ t[..., None])[..., 0],
+        ),
+    }
+    index = list(views)
+    for detail, (new_R, new_t) in meanings.items():
+        mixed_R, mixed_t = R.clone(), t.clone()
+        mixed_R[index], mixed_t[index] = new_R[index], new_t[index]
+        yield Correction(
+            "inverted transform", whom, case.with_cameras(replace(case.cameras, R=mixed_R, t_mm=mixed_t)), 0, detail
+        )
+
+
+def picture_hw(case: Case) -> Float[Tensor, "V 2"]:
+    """Sizes of the pictures: as they are, as calibrated, or, where nobody says, twice the principal point."""
+    for known in (case.evidence.image_hw, case.cameras.image_hw):
+        if known is not None:
+            return known.double()
+    return 2 * case.cameras.K[:, [1, 0], 2]
+
+
+def _other_pictures(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Iterator[Correction]:
+    hw, index = picture_hw(case), list(views)
+    yield Correction("mirrored picture", whom, mirrored_video(case, views, hw[:, 1]))
+    for turn in (1, 2, 3):
+        # A picture turned by one or three quarters was calibrated with its sides exchanged.
+        calibrated = hw if turn == 2 else hw.flip(-1)
+        turned = replace(case.cameras, image_hw=calibrated.round().long()).turned(torch.tensor([turn]))
+        K, R, t_mm, lens = (getattr(case.cameras, name).clone() for name in ("K", "R", "t_mm", "distortion"))
+        K[index], R[index], t_mm[index] = turned.K[index], turned.R[index], turned.t_mm[index]
+        lens[index] = turned.distortion[index]
+        cameras = replace(case.cameras, K=K, R=R, t_mm=t_mm, distortion=lens, image_hw=hw.round().long())
+        yield Correction(
+            "turned picture",
+            whom,
+            case.with_cameras(cameras),
+            0,
+            f"{90 * turn} degrees clockwise",
+            {"quarter_turns": turn},
+        )
+
+
+def fitted(case: Case, view: int) -> Iterator[Correction]:
+    """Corrections of one view with numbers, fitted to the points that the others place (of two views: to both)."""
+    start = _points_of_others(case, view)
+    yield _offset(case, view, start)
+    yield _scaled(case, (view,), start)
+    yield _other_lens(case, view, start)
+    yield _other_pose(case, view, start)
+
+
+def fitted_to_all(case: Case) -> Iterator[Correction]:
+    """Corrections of all views alike, with numbers."""
+    yield _scaled(case, tuple(range(case.views)), None)
+    zero = torch.zeros_like(case.cameras.distortion)
+    if case.cameras.has_distortion:
+        for detail, lens in (("without distortion", zero), ("with the opposite sign", -case.cameras.distortion)):
+            yield Correction(
+                "wrong distortion", (), case.with_cameras(replace(case.cameras, distortion=lens)), 0, detail
+            )
+
+
+@dataclass(frozen=True)
+class _Others:
+    """Points that the other views place, and which of them two of the others see."""
+
+    points_mm: Float[Tensor, "M 3"]
+    placed: Bool[Tensor, " M"]
+
+
+def _points_of_others(case: Case, view: int) -> _Others | None:
+    """None where there are only two views: then both fit each other, and neither is the truth."""
+    if case.views < 3:
+        return None
+    others = [v for v in range(case.views) if v != view]
+    rays, cameras = of_views(case.rays, case.cameras, others)
+    return _Others(fit(rays, cameras).points_mm, (rays.weights > 0).sum(-1) >= 2)
+
+
+def _view_loss(case: Case, view: int, others: _Others | None) -> float:
+    """How badly the view fits what the others say; of two views, how badly both fit each other."""
+    if others is None:
+        return case.loss
+    alone = case.of_views([view])
+    read, points_mm = alone.read, others.points_mm[None]
+    used = others.placed & (read.weights.flatten() > 0)
+    # Projected into the picture: undoing the lens for every number that is tried would take most of the time.
+    apart_px = (alone.cameras.project(points_mm)[0] - read.points_px.reshape(-1, 2)).norm(dim=-1)
+    errors = torch.where(alone.cameras.depth_mm(points_mm)[0] > 0, apart_px / read.crop_px.flatten(), GROSSEST_PX)
+    loss = losses_of(errors.clamp(max=GROSSEST_PX))
+    return float((loss * used).sum() / used.sum().clamp_min(1))
+
+
+def _offset(case: Case, view: int, start: _Others | None) -> Correction:
+    spacing = case.evidence.spacing
+    longest = min(_LONGEST_OFFSET_S * case.evidence.fps, 0.4 * _stretch_frames(case))
+    count = max(1, round(longest / spacing))
+    grid = torch.arange(-count, count + 1, dtype=torch.float64) * spacing
+    losses = torch.tensor([_view_loss(case.with_offset(view, float(o)), view, start) for o in grid])
+    best = grid[losses.argmin()][None]
+
+    def change(c: Case, n: Tensor) -> Case:
+        return c.with_offset(view, n[0])
+
+    offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double())[0])
+    return Correction(
+        "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
+    )
+
+
+def _stretch_frames(case: Case) -> float:
+    frames, stretches = case.evidence.frames, case.evidence.stretches
+    return float(max((frames[stretches == s].max() - frames[stretches == s].min()) for s in stretches.unique()))
+
+
+def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correction:
+    rows = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+
+    def change(c: Case, n: Tensor) -> Case:
+        K = c.cameras.K.clone()
+        K[list(views)] = K[list(views)] * (rows * n[0].exp() + (1 - rows))[:, None]
+        return c.with_cameras(replace(c.cameras, K=K))
+
+    grid = _SCALES.log()
+    view = views[0]
+    if len(views) == 1:
+        losses = torch.tensor([_view_loss(change(case, n[None]), view, start) for n in grid])
+    else:
+        losses = torch.tensor([change(case, n[None]).loss for n in grid])
+    n = refined(case, change, grid[losses.argmin()][None], torch.tensor([1e-3]).double())
+    scale = float(n.exp())
+    whom = views if len(views) == 1 else ()
+    return Correction("wrong image size", whom, change(case, n), 1, f"K x {scale:.3f}", {"scale": scale})
+
+
+def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
+    def change(c: Case, n: Tensor) -> Case:
+        return c.with_camera(view, distortion=torch.cat([n, torch.zeros(4, dtype=torch.float64)]))
+
+    losses = torch.tensor([_view_loss(change(case, k[None]), view, start) for k in _K1_GRID])
+    k1 = refined(case, change, _K1_GRID[losses.argmin()][None], torch.tensor([1e-3]).double())
+    value = float(k1)
+    return Correction("wrong distortion", (view,), change(case, k1), 1, f"k1 {value:+.3f} fits", {"k1": value})
+
+
+def _moved(view: int) -> Change:
+    def change(c: Case, n: Tensor) -> Case:
+        R, t_mm = turned_by(c.cameras.R[view], c.cameras.t_mm[view], n)
+        return c.with_camera(view, R=R, t_mm=t_mm)
+
+    return change
+
+
+_POSE_STEPS = torch.tensor([1e-4, 1e-4, 1e-4, 1.0, 1.0, 1.0], dtype=torch.float64)
+
+
+def _other_pose(case: Case, view: int, start: _Others | None) -> Correction:
+    begin = case
+    if start is not None:
+        usable = start.placed & (case.rays.weights[:, view] > 0)
+        found = pose_from_points(start.points_mm, case.rays.directions[:, view], usable)
+        if found is not None:
+            tried = case.with_camera(view, R=found[0], t_mm=found[1])
+            if _view_loss(tried, view, start) < _view_loss(case, view, start):
+                begin = tried
+    change = _moved(view)
+    best = begin
+    for origin in {id(begin): begin, id(case): case}.values():
+        numbers = refined(origin, change, torch.zeros(6, dtype=torch.float64), _POSE_STEPS)
+        corrected = change(origin, numbers)
+        if corrected.loss < best.loss or best is case:
+            best = corrected
+    shift = float((best.cameras.position_mm[view] - case.cameras.position_mm[view]).norm())
+    turn = best.cameras.R[view] @ case.cameras.R[view].T
+    angle = float(torch.rad2deg(torch.arccos(((turn.trace() - 1) / 2).clamp(-1, 1))))
+    return Correction(
+        "wrong pose", (view,), best, 6, f"{shift:.0f} mm, {angle:.1f} degrees", {"shift_mm": shift, "turn_deg": angle}
+    )
+
+
+def moved_midway(case: Case, view: int) -> Correction | None:
+    """The view's pose from some frame on, where the recording divides best; None where it does not divide.
+
+    The corrected case has a further view, the last: what the moved camera shows from then on.
+    """
+    frame = _dividing_frame(case, view)
+    if frame is None:
+        return None
+    halves = case.split(view, frame)
+    # The part that contradicts the others more is the one whose pose changed.
+    before, after = halves.fit.view_losses[view], halves.fit.view_losses[-1]
+    part = view if before > after else halves.views - 1
+    found = _other_pose(halves, part, _points_of_others(halves, part))
+    said = f"{'until' if part == view else 'from'} frame {frame}: {found.detail}"
+    return Correction("moved camera", (view,), found.case, 7, said, {"frame": frame, **found.numbers})
+
+
+def _dividing_frame(case: Case, view: int) -> int | None:
+    """The frame before and after which the view's mean loss differs most."""
+    N = case.evidence.points_px.shape[2]
+    fit_of_all = case.fit
+    loss = losses_of(fit_of_all.errors_px[:, view]) * fit_of_all.seen[:, view]
+    per_instant, count = loss.unflatten(0, (-1, N)).sum(-1), fit_of_all.seen[:, view].unflatten(0, (-1, N)).sum(-1)
+    sums, counts = per_instant.cumsum(0), count.cumsum(0)
+    least = max(_FEWEST_INSTANTS, len(sums) // 8)
+    if len(sums) < 2 * least:
+        return None
+    early = sums / counts.clamp_min(1)
+    late = (sums[-1] - sums) / (counts[-1] - counts).clamp_min(1)
+    contrast = (early - late).abs()[least - 1 : len(sums) - least]
+    # The contrast of means is largest at short ends; what divides explains most of the squares.
+    n = counts[least - 1 : len(sums) - least].double()
+    gain = contrast**2 * n * (counts[-1] - n)
+    best = int(gain.argmax())
+    if float(contrast[best]) < _CLEAR_CONTRAST:
+        return None
+    return int(case.read.frames[best + least])

@@ -1,0 +1,183 @@
+"""The doctor's reasoning: of all corrections, the simplest that makes rig and joints agree.
+
+Contradiction is the sum over the views of their mean loss (`misfit.py`). A correction is worth what it takes away,
+less a price for every number that was fitted, since six numbers always fit a little better than none. It is believed
+only where it takes away more than the errors of detectors and of sound calibrations ever let it: good recordings
+decide what that is (benchmarks/doctor.py). One correction is made at a time, and what remains is looked at again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from trivox.doctor.case import Case
+from trivox.doctor.corrections import (
+    UNIT_FACTORS,
+    Correction,
+    Kind,
+    alternatives,
+    fitted,
+    fitted_to_all,
+    moved_midway,
+    picture_hw,
+)
+
+# Price of a fitted number: a little in itself, and a share of what the best correction takes away.
+_PRICE, _PRICE_SHARE = 0.03, 0.012
+# What a correction must take away to be believed, by kind.
+_LEAST_GAIN: dict[Kind, float] = {
+    "swapped cameras": 0.5,
+    "inverted transform": 0.5,
+    "mirrored picture": 0.5,
+    "turned picture": 0.5,
+    "wrong unit": 0.5,
+    "wrong image size": 0.4,
+    "time offset": 0.4,
+    "wrong distortion": 0.6,
+    "wrong pose": 1.3,
+    "moved camera": 0.7,
+}
+# ... as a share of the whole, too; and more where few instants are seen.
+_LEAST_SHARE = 0.12
+_FEW_INSTANTS = 10.0
+_MOST_FINDINGS = 3
+# Instants that every explanation is tried on.
+_INSTANTS = 24
+# Intrinsics for another size have the middle of another picture: by this share of the size at least.
+_MIDDLE_SHARE = 0.02
+# Metres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
+_BONES_MM = {
+    ("shoulder", "elbow"): 290.0,
+    ("elbow", "wrist"): 255.0,
+    ("hip", "knee"): 430.0,
+    ("knee", "ankle"): 420.0,
+}
+_PEOPLE_DIFFER = 2.2
+_FEWEST_LENGTHS = 8
+# A pair of bones this far apart in crop pixels is no measurement.
+_GOOD_PX = 12.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A correction that was believed, what it took away of the contradiction, and the next best explanation."""
+
+    correction: Correction
+    before: float
+    after: float
+    next_best: Correction | None
+    next_after: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was put right, in order; the `case` that remains; `scale` of all lengths, 1 where it is right."""
+
+    steps: tuple[Step, ...]
+    case: Case
+    unit_factor: float
+
+
+def diagnose(case: Case) -> Diagnosis:
+    """Corrections until nothing worth believing remains."""
+    steps: list[Step] = []
+    case = replace(case, every=max(1, len(case.evidence.frames) // _INSTANTS))
+    for _ in range(_MOST_FINDINGS):
+        step = best_step(case)
+        if step is None:
+            break
+        steps.append(step)
+        case = step.correction.case
+        if step.correction.kind == "moved camera":
+            break
+    case = replace(case, every=1)
+    return Diagnosis(tuple(steps), case, unit_factor(case))
+
+
+def best_step(case: Case) -> Step | None:
+    """The correction to make first, or None."""
+    before = case.total
+    found = [(c, total_of(c, case.views)) for c in candidates(case)]
+    found = [(c, after) for c, after in found if _is_possible(c, case)]
+    most = max((before - after for _, after in found), default=0.0)
+    worth = [before - after - c.freedom * (_PRICE + _PRICE_SHARE * most) for c, after in found]
+    order = sorted(range(len(found)), key=lambda i: -worth[i])
+    believed = [i for i in order if _is_believed(found[i][0], case, before, found[i][1])]
+    if not believed:
+        return None
+    best, after = found[believed[0]]
+    others = [i for i in order if found[i][0].kind != best.kind]
+    next_best, next_after = found[others[0]] if others else (None, before)
+    return Step(best, before, after, next_best, next_after)
+
+
+def candidates(case: Case) -> list[Correction]:
+    """Everything that is tried."""
+    found = [*alternatives(case), *fitted_to_all(case)]
+    for view in range(case.views):
+        if bool(case.rays.seen[:, view].any()):
+            found += fitted(case, view)
+            if moved := moved_midway(case, view):
+                found.append(moved)
+    return found
+
+
+def total_of(correction: Correction, views: int) -> float:
+    """Contradiction that remains; the two parts of a moved camera count as one view."""
+    fit = correction.case.fit
+    if len(fit.view_losses) == views:
+        return correction.case.total
+    part = torch.tensor([correction.views[0], views])
+    counts = fit.seen.sum(0)[part].double()
+    rest = fit.view_losses.sum() - fit.view_losses[part].sum()
+    return float(rest + (fit.view_losses[part] * counts).sum() / counts.sum().clamp_min(1))
+
+
+def _is_possible(correction: Correction, case: Case) -> bool:
+    """Intrinsics for another picture size must bring the principal point nearer to the middle of this one."""
+    if correction.kind != "wrong image size":
+        return True
+    views = list(correction.views) or list(range(case.views))
+    hw = picture_hw(case)[views]
+    own, new = (c.cameras.K[views][:, [1, 0], 2] / hw - 0.5 for c in (case, correction.case))
+    return float((own.norm(dim=-1) - new.norm(dim=-1)).mean()) > _MIDDLE_SHARE
+
+
+def _is_believed(correction: Correction, case: Case, before: float, after: float) -> bool:
+    seen = case.rays.seen.sum(0)[list(correction.views) or slice(None)]
+    instants = float(seen.amin()) / case.evidence.points_px.shape[2]
+    least = max(_LEAST_GAIN[correction.kind], _LEAST_SHARE * before) * (1 + _FEW_INSTANTS / max(instants, 0.1))
+    return before - after > least
+
+
+def unit_factor(case: Case) -> float:
+    """By what all lengths of the rig must be multiplied so that people have the size of people; 1 if they do."""
+    ratios = bone_ratios(case)
+    if len(ratios) < _FEWEST_LENGTHS:
+        return 1.0
+    ratio = float(ratios.median())
+    if 1 / _PEOPLE_DIFFER < ratio < _PEOPLE_DIFFER:
+        return 1.0
+    wanted = 1 / ratio
+    return min(UNIT_FACTORS, key=lambda factor: abs(torch.tensor(factor / wanted).log().item()))
+
+
+def bone_ratios(case: Case) -> Tensor:
+    """Measured lengths of limb bones as shares of an adult's, of all instants and people."""
+    skeleton, fit = case.evidence.skeleton, case.fit
+    J = len(skeleton)
+    points = fit.points_mm.unflatten(0, (-1, J))
+    error = torch.where(fit.seen, fit.errors_px, 0.0).amax(-1).unflatten(0, (-1, J))
+    good = (error < _GOOD_PX) & fit.seen.any(-1).unflatten(0, (-1, J))
+    ratios = []
+    for (parent, child), length_mm in _BONES_MM.items():
+        for side in ("left", "right"):
+            names = (f"{side}_{parent}", f"{side}_{child}")
+            if set(names) <= set(skeleton.names):
+                a, b = skeleton.indices(names)
+                both = good[:, a] & good[:, b]
+                ratios.append((points[both, a] - points[both, b]).norm(dim=-1) / length_mm)
+    return torch.cat(ratios) if ratios else torch.zeros(0)

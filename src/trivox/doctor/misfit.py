@@ -1,0 +1,175 @@
+"""How badly a rig and 2D joints contradict each other.
+
+All views together place every point, and its distance from where each view saw it is measured in pixels of a crop
+around the person. One bad camera must neither hide behind good ones nor spoil them, so the loss of a distance e is
+log(1 + (e / scale)^2) (Cauchy's): quadratic near zero, while a gross error still costs more than a large one. A point
+is placed where its loss over all views is least: from the best pair of views, then by reweighted Gauss-Newton steps.
+A point behind a camera that sees it costs as much as the grossest error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trivox.doctor.evidence import Evidence
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.distortion import undistort
+
+# The detector's own error: half of its limb joints are nearer, in pixels of a crop.
+SCALE_PX = 4.0
+GROSSEST_PX = 128.0
+_STEPS = 6
+# Pairs of views that propose a point; of dozens of cameras only some.
+_MOST_PAIRS = 45
+_NEAREST_MM = 0.01
+
+
+@dataclass(frozen=True)
+class Rays:
+    """M points as V views see them: undistorted, on the plane at depth 1.
+
+    `gain` converts a distance there into crop pixels; `weights` are 0 where a view does not see the point.
+    """
+
+    directions: Float[Tensor, "M V 2"]
+    gain: Float[Tensor, "M V"]
+    weights: Float[Tensor, "M V"]
+
+    @property
+    def seen(self) -> Bool[Tensor, "M V"]:
+        """Only points that two views see can contradict anything."""
+        seen = self.weights > 0
+        return seen & (seen.sum(-1, keepdim=True) >= 2)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The points in world mm, and their distances in crop pixels from where the views saw them."""
+
+    points_mm: Float[Tensor, "M 3"]
+    errors_px: Float[Tensor, "M V"]
+    seen: Bool[Tensor, "M V"]
+
+    @property
+    def view_losses(self) -> Float[Tensor, " V"]:
+        return _view_means(losses_of(self.errors_px), self.seen)
+
+    @property
+    def loss(self) -> float:
+        """Mean over the views of the mean loss in each: no view is outvoted by the number of its joints."""
+        looking = self.seen.any(0)
+        return float(self.view_losses[looking].mean()) if looking.any() else 0.0
+
+
+def losses_of(errors_px: Tensor) -> Tensor:
+    return torch.log1p((errors_px / SCALE_PX) ** 2)
+
+
+def _view_means(values: Tensor, seen: Tensor) -> Tensor:
+    return (values * seen).sum(0) / seen.sum(0).clamp_min(1)
+
+
+def rays_of(evidence: Evidence, cameras: Cameras) -> Rays:
+    """What the views see, with the lens and K undone: M = F N points, instant by instant."""
+    points_px = evidence.points_px.movedim(1, 0).flatten(1, 2)
+    normalised = cameras.normalised_from_pixels(points_px)
+    if cameras.has_distortion:
+        normalised = undistort(normalised, cameras.distortion.to(normalised), cameras.distortion_model)
+    # Pixels are squares, nearly; a mean focal length serves both axes.
+    focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()
+    gain = focal[:, None] / evidence.crop_px.movedim(1, 0).flatten(1, 2)
+    return Rays(normalised.movedim(0, 1), gain.T, evidence.weights.movedim(1, 0).flatten(1, 2).T)
+
+
+def fit(rays: Rays, cameras: Cameras, start_mm: Float[Tensor, "M 3"] | None = None) -> Fit:
+    """Place the points, from `start_mm` or else from the best pair of views, and measure."""
+    seen = rays.seen
+    X = best_pair_points(rays, cameras) if start_mm is None else start_mm
+    for _ in range(_STEPS):
+        X = _stepped(X, rays, cameras, seen)
+    return Fit(X, errors_px(X, rays, cameras), seen)
+
+
+def seen_from(points_mm: Float[Tensor, "M 3"], cameras: Cameras) -> Float[Tensor, "M V 3"]:
+    """Camera coordinates of the points in every view."""
+    return torch.einsum("vij,mj->mvi", cameras.R, points_mm) + cameras.t_mm
+
+
+def errors_px(points_mm: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras) -> Float[Tensor, "M V"]:
+    """Distances in crop pixels, the grossest behind a camera."""
+    in_cam = seen_from(points_mm, cameras)
+    depth = in_cam[..., 2:]
+    errors = (in_cam[..., :2] / depth.clamp_min(_NEAREST_MM) - rays.directions).norm(dim=-1) * rays.gain
+    errors = torch.where((depth[..., 0] > _NEAREST_MM) & errors.isfinite(), errors, GROSSEST_PX)
+    return errors.clamp(max=GROSSEST_PX)
+
+
+def _stepped(X: Tensor, rays: Rays, cameras: Cameras, seen: Tensor) -> Tensor:
+    """One Gauss-Newton step on every point, reweighted by Cauchy; kept only where it lowers the loss."""
+    residual, slope, weights = linearised(X, rays, cameras, seen)
+    normal = torch.einsum("mv,mvij,mvik->mjk", weights, slope, slope)
+    gradient = torch.einsum("mv,mvij,mvi->mj", weights, slope, residual)
+    damping = 1e-6 * normal.diagonal(dim1=-2, dim2=-1).sum(-1) + 1e-12
+    step = torch.linalg.solve(normal + damping[:, None, None] * torch.eye(3, dtype=X.dtype), gradient)
+    moved = X - step
+    before = (losses_of(errors_px(X, rays, cameras)) * seen).sum(-1)
+    after = (losses_of(errors_px(moved, rays, cameras)) * seen).sum(-1)
+    return torch.where((after < before)[:, None], moved, X)
+
+
+def linearised(
+    X: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras, seen: Bool[Tensor, "M V"]
+) -> tuple[Float[Tensor, "M V 2"], Float[Tensor, "M V 2 3"], Float[Tensor, "M V"]]:
+    """Residuals in crop pixels, their slope per mm of the point, and Cauchy's weights."""
+    in_cam = seen_from(X, cameras)
+    depth = in_cam[..., 2].clamp_min(_NEAREST_MM)
+    at = in_cam[..., :2] / depth[..., None]
+    residual = (at - rays.directions) * rays.gain[..., None]
+    slope = (cameras.R[:, :2] - at[..., None] * cameras.R[:, 2:]) * (rays.gain / depth)[..., None, None]
+    weights = seen * (in_cam[..., 2] > _NEAREST_MM) / (1 + residual.square().sum(-1) / SCALE_PX**2)
+    return residual, slope, weights
+
+
+def best_pair_points(rays: Rays, cameras: Cameras) -> Float[Tensor, "M 3"]:
+    """Of the points midway between the rays of two views, the one with the least loss over all."""
+    M, V = rays.weights.shape
+    first, second = torch.triu_indices(V, V, 1)
+    if len(first) > _MOST_PAIRS:
+        chosen = torch.linspace(0, len(first) - 1, _MOST_PAIRS).long()
+        first, second = first[chosen], second[chosen]
+    ones = torch.ones_like(rays.directions[..., :1])
+    along = torch.einsum("vij,mvi->mvj", cameras.R, torch.cat([rays.directions, ones], -1))
+    centres = cameras.position_mm
+    middle = _between(centres[first], along[:, first], centres[second], along[:, second])
+    seen = rays.seen
+    # (M, pairs, V): what every view says of every proposal.
+    in_cam = torch.einsum("vij,mpj->mpvi", cameras.R, middle) + cameras.t_mm
+    depth = in_cam[..., 2:]
+    error = (in_cam[..., :2] / depth.clamp_min(_NEAREST_MM) - rays.directions[:, None]).norm(dim=-1)
+    error = torch.where(depth[..., 0] > _NEAREST_MM, error * rays.gain[:, None], GROSSEST_PX).clamp(max=GROSSEST_PX)
+    loss = (losses_of(error) * seen[:, None]).sum(-1)
+    both = seen[:, first] & seen[:, second]
+    best = torch.where(both, loss, torch.inf).argmin(-1)
+    return middle[torch.arange(M), best]
+
+
+def _between(a: Tensor, along_a: Tensor, b: Tensor, along_b: Tensor) -> Tensor:
+    """Middle of the shortest line between two rays; parallel rays give a far point in front."""
+    apart = b - a
+    aa, bb, ab = (along_a**2).sum(-1), (along_b**2).sum(-1), (along_a * along_b).sum(-1)
+    determinant = (aa * bb - ab * ab).clamp_min(1e-9)
+    da, db = (along_a * apart).sum(-1), (along_b * apart).sum(-1)
+    s = (bb * da - ab * db) / determinant
+    t = (ab * da - aa * db) / determinant
+    return (a + s[..., None] * along_a + b + t[..., None] * along_b) / 2
+
+
+def of_views(rays: Rays, cameras: Cameras, views: list[int]) -> tuple[Rays, Cameras]:
+    """Rays and cameras of some views only."""
+    return replace(
+        rays, directions=rays.directions[:, views], gain=rays.gain[:, views], weights=rays.weights[:, views]
+    ), cameras[torch.tensor(views)]
