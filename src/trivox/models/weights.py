@@ -30,8 +30,8 @@ from trivox.errors import InputError
 
 BUNDLED = Path(__file__).parent / "bundled"
 SHA256 = {
-    "algebraic": "4d7cc98bd18b9931f8ab449619e16c8b058cb31ed92d56c649a3699729e5c7b5",
-    "volumetric": "697d60f4ed86f518388f9ef40c5771ca5a064a673e6b1670fadc9acf50540718",
+    "algebraic": "4efa01ade539cd437533cfdba24a75fd05a8328114f1d31bddd8d81c2ca79fa8",
+    "volumetric": "f4e9bf0bb922851d203a7bcca2bd46fedde1fae61c6716a557bf4d177cd278ed",
     "movenet_lightning": "c2ac13dc9be9b1a6f9ad2923f02950c2ddef87cc4532efa067c05a513d039b31",
     "movenet_thunder": "398a18c2d47cf36a6b3f5282ed5db8481506c169943c4178678e358b6325e0e5",
     "movenet_multipose": "837474d53b9eb8637d9099763230a26de1bb083598b7d1ff5d79c5214dc69d51",
