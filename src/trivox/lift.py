@@ -22,7 +22,7 @@ Method = Literal["ransac", "linear"]
 METHODS: tuple[Method, ...] = ("ransac", "linear")
 
 # The picture of a person that thresholds are written for: a crop of 256 pixels.
-_REFERENCE_PX = 256.0
+REFERENCE_PX = 256.0
 # On real recordings MoveNet's limb joints spread by about 6 pixels of such a picture; RANSAC's threshold lies well
 # outside, Huber's at the usual 1.345 standard deviations. docs/results.md has what other values give.
 THRESHOLD_PX = 16.0
@@ -46,7 +46,7 @@ def lift(
     `crop_sides_px` is the side of the square crop a person fills in each view, in pixels of the picture; the
     thresholds of RANSAC and of the refinement are in pixels of such a crop brought to 256.
     """
-    factors = _REFERENCE_PX / crop_sides_px.clamp_min(1.0)
+    factors = REFERENCE_PX / crop_sides_px.clamp_min(1.0)
     scaled = cameras.expanded(*factors.shape).scaled(factors[..., None].expand(*factors.shape, 2))
     scaled_points = points_px * factors[..., None, None]
     weights = torch.where(scores >= LEAST_SCORE, scores, 0.0)

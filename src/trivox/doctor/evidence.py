@@ -17,9 +17,9 @@ from torch import Tensor
 
 from trivox.geometry.association import person_sizes_px
 from trivox.geometry.skeletons import Skeleton, skeleton_of
+from trivox.lift import REFERENCE_PX
+from trivox.people.boxes import CROP_MARGIN
 
-_CROP_PX = 256.0
-_CROP_MARGIN = 1.25
 # Standard deviation of the Gaussian window, in sampled instants.
 _WINDOW = 0.7
 _LEAST_SCORE = 0.3
@@ -92,7 +92,7 @@ def evidence_of(
     """Evidence out of people's 2D joints; row p of every view is the same person."""
     points_px, scores = points_px.double(), scores.double()
     weights = torch.where(scores >= _LEAST_SCORE, scores, 0.0).clamp(max=1.0)
-    crop_px = person_sizes_px(points_px, weights) * (_CROP_MARGIN / _CROP_PX)
+    crop_px = person_sizes_px(points_px, weights) * (CROP_MARGIN / REFERENCE_PX)
     # Limbs alone: nose, eyes and ears are guessed from behind.
     limbs = list(skeleton.indices(skeleton.limb_joints))
     if len(limbs) >= _FEWEST_LIMB_JOINTS:

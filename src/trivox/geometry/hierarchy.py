@@ -117,7 +117,7 @@ def _known_parents(name: str) -> list[str]:
     return [parent for part in _PARENTS.get(_part(name), ()) for parent in (f"{side}{part}", part)]
 
 
-def articulated(points_mm: Float[Tensor, "F J 3"], hierarchy: Hierarchy) -> Articulated:  # noqa: UP037
+def articulated(points_mm: Float[Tensor, "F J 3"], hierarchy: Hierarchy) -> Articulated:
     """Rest pose, rotations and places of joints in the order of `hierarchy`, all of them there, in a world with y up.
 
     The rest offset of a joint without a place in the T-pose is the median of its offsets as seen.
@@ -168,7 +168,7 @@ def _rotation(
 def filled(
     points_mm: Float[Tensor, "F J 3"],
     valid: Bool[Tensor, "F J"],
-    hierarchy: Hierarchy,  # noqa: UP037
+    hierarchy: Hierarchy,
 ) -> Float[Tensor, "F J 3"]:
     """Missing joints put where they are likely: each must be valid once.
 
@@ -186,7 +186,7 @@ def filled(
     return torch.stack(placed, 1)
 
 
-def _interpolated(values: Float[Tensor, "F J 3"], valid: Bool[Tensor, "F J"]) -> Float[Tensor, "F J 3"]:  # noqa: UP037
+def _interpolated(values: Float[Tensor, "F J 3"], valid: Bool[Tensor, "F J"]) -> Float[Tensor, "F J 3"]:
     """Linear between the nearest valid rows, constant beyond them; whatever stands there where none is valid."""
     count = len(values)
     rows = torch.arange(count)[:, None].expand(valid.shape)

@@ -133,7 +133,8 @@ def _draw_mark(strip: np.ndarray, mark: str, colour: Colour, x: float, y: float)
         draw_dot(strip, middle, 6, colour, 1)
     else:
         for radius, share in ((9, 0.25), (6, 0.5), (3, 1.0)):
-            draw_dot(strip, middle, radius, tuple(int(share * c) for c in colour))  # pyright: ignore[reportArgumentType]
+            red, green, blue = (int(share * c) for c in colour)
+            draw_dot(strip, middle, radius, (red, green, blue))
 
 
 def _words_width(words: str, size: float) -> int:

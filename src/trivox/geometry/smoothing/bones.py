@@ -87,8 +87,9 @@ def _step(
     ends[np.arange(len(bones)), bones[:, 0]] = -1
     slope = (ends[:, :, None] * along[..., None, :]).reshape(frames, people, len(bones), joints * 3)
     normal = np.einsum("fpbi,fpb,fpbj->fpij", slope, pull, slope, optimize=True)
-    for j in range(joints):
-        normal[..., 3 * j : 3 * j + 3, 3 * j : 3 * j + 3] += precision[:, :, j]
+    blocks, own = normal.reshape(frames, people, joints, 3, joints, 3), np.arange(joints)
+    blocks[:, :, own, :, own] += np.moveaxis(precision, 2, 0)
+    normal = blocks.reshape(normal.shape)
     right = -np.einsum("fpbi,fpb,fpb->fpi", slope, pull, now_mm - length_mm, optimize=True)
     right += (precision @ (smooth_mm - at)[..., None])[..., 0].reshape(frames, people, joints * 3)
     return np.linalg.solve(normal, right[..., None])[..., 0].reshape(at.shape)
