@@ -169,6 +169,18 @@ def test_the_result_folder_loads(tmp_path):
         torch.testing.assert_close(view.scores[:, 0], expected[..., 2])
 
 
+def test_smoothed_people_stand_beside_the_raw_ones(tmp_path):
+    paths, out = folders(tmp_path), tmp_path / "out"
+    raw = trivox.triangulate_files(RIG, paths)
+    steady = trivox.triangulate_files(RIG, paths, out=out, smooth=True)
+    kept = load_result(out)
+    assert kept.raw is not None and torch.equal(kept.raw.points_mm, raw.points_mm)
+    assert torch.equal(kept.poses.points_mm, steady.points_mm) and not torch.equal(steady.points_mm, raw.points_mm)
+    torch.testing.assert_close(steady.points_mm, trivox.smoothed(raw).points_mm)
+    with pytest.raises(InputError, match="already holds"):
+        trivox.triangulate_files(RIG, paths, out=out)
+
+
 def test_the_same_job_is_done_once_and_another_is_refused(tmp_path, monkeypatch):
     paths, out = folders(tmp_path), tmp_path / "out"
     first = trivox.triangulate_files(RIG, paths, out=out)
