@@ -82,7 +82,9 @@ def views(walker) -> list[Path]:
 
 @pytest.fixture
 def dots(monkeypatch) -> None:
+    """Networks that see dots; a model that comes along knows people, not dots."""
     monkeypatch.setattr(Networks, "load", classmethod(lambda cls: DotNetworks()))
+    monkeypatch.setattr("trivox.options.DEFAULT", "ransac")
 
 
 @pytest.fixture(scope="module")
@@ -496,7 +498,7 @@ def test_a_real_signal_in_a_real_process(run, dots, tmp_path):
     rig, frames = rig_of(2), 30
     trivox.save_rig(rig, tmp_path / "rig.toml")
     folders = draw(walk(frames, 1), torch.ones(frames, 2, 1, dtype=torch.bool), rig, tmp_path)
-    words = ["predict", tmp_path / "rig.toml", *folders, "--fps", "30", "--out"]
+    words = ["predict", tmp_path / "rig.toml", *folders, "--method", "ransac", "--fps", "30", "--out"]
     program = f"""
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it

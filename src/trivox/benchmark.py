@@ -26,7 +26,7 @@ from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate_model import ask
 from trivox.files.atomic import atomic_write
-from trivox.geometry.heatmaps import peaks
+from trivox.geometry.heatmaps import pixel_from_cell
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
@@ -66,10 +66,10 @@ def samples_of(name: SetName, kept: Path, motion: Path | None = None, scenes: in
 
 
 def seen_in(batch: Sample) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J"]]:
-    """The peaks of MoveNet's heatmaps in pixels of the crops, and their scores, 0 where a view is missing."""
+    """Where MoveNet sees the joints, in pixels of the crops, and its scores, 0 where a view is missing."""
     looked = cast(BackboneOutput, batch.looked)
-    points_px = (peaks(looked.heatmaps.float()).cells + 0.5) * STRIDE
-    assert looked.scores is not None
+    assert looked.scores is not None and looked.places is not None
+    points_px = pixel_from_cell(looked.places.float(), STRIDE)
     return points_px, torch.where(batch.present[..., None], looked.scores.float(), 0.0)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from trivox.errors import InputError
 from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import Skeleton, conversion
 from trivox.lift import METHODS
 from trivox.models.algebraic import Algebraic
 from trivox.models.checkpoints import TRAINED, load_model
@@ -18,6 +19,9 @@ from trivox.people.learned import PRECISIONS
 # Those that need no training, and those of models.
 Method = Literal["ransac", "linear", "algebraic", "volumetric"]
 _MODELS: dict[Method, type] = {"ransac": Ransac, "algebraic": Algebraic, "volumetric": Volumetric}
+
+# What `predict` takes where it is given neither a method nor weights: the best that comes along (docs/results.md).
+DEFAULT: Method = "volumetric"
 
 # For image folders and keypoint files, which carry no rate.
 DEFAULT_FPS = 30.0
@@ -42,20 +46,28 @@ def check_precision(precision: str) -> None:
 def chosen_model(method: str | None, weights: str | Path | Model | None) -> Model | None:
     """The model that `method` and `weights` name together; None for what the bundled networks do alone.
 
-    A learned method without weights takes the model that comes along. Raises `InputError` for a method that does not
-    exist, or is not that of the weights.
+    A learned method without weights takes the model that comes along; neither of the two, the best of these. Raises
+    `InputError` for a method that does not exist, or is not that of the weights.
     """
     if method not in (None, *METHODS, "algebraic", "volumetric"):
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}, algebraic, volumetric")
-    if weights is None and method in TRAINED:
-        return load_model(method)
     if weights is None:
-        return None
+        named = DEFAULT if method is None else method
+        return load_model(named) if named in TRAINED else None
     model = load_model(weights) if isinstance(weights, str | Path) else weights
     holds = next(name for name, kind in _MODELS.items() if isinstance(model, kind))
     if method not in (None, holds):
         raise InputError(f"the weights are for the method {holds}, not {method}; leave the method out, or change it")
     return model
+
+
+def missing_joints(own: Skeleton, wanted: Skeleton) -> list[str]:
+    """A sentence where joints of `wanted` are nothing that joints of `own` could tell."""
+    quality = conversion(own, wanted).quality
+    missing = [name for name, how in zip(wanted.names, quality, strict=True) if how == "missing"]
+    if not missing:
+        return []
+    return [f"nothing tells where {', '.join(missing)} of {wanted.name} are from {own.name}; they stay invalid"]
 
 
 def doubts_about(model: Model | None, rig: Rig) -> list[str]:

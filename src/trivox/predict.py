@@ -28,7 +28,15 @@ from trivox.geometry.smoothing import smoothed
 from trivox.lift import Method as Lifting
 from trivox.models.checkpoints import description
 from trivox.models.configs import Model
-from trivox.options import DEFAULT_FPS, Method, check_options, check_precision, chosen_model, doubts_about
+from trivox.options import (
+    DEFAULT_FPS,
+    Method,
+    check_options,
+    check_precision,
+    chosen_model,
+    doubts_about,
+    missing_joints,
+)
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
 from trivox.people.learned import Learned, Precision
@@ -59,11 +67,11 @@ def predict(
     rig         from `load_rig`; cameras are matched to videos by file or folder name.
     out         folder for the results; without it nothing is written. Interrupted work continues there.
     cameras     camera names in the order of `videos`, where file names do not tell.
-    method      "ransac" (all pairs of views, refined; the default), "linear" (weighted by heatmap score, refined),
-                or that of `weights`: "algebraic", "volumetric", or "ransac" with a backbone of your own.
+    method      "volumetric" (the default) or "algebraic", models that come along; "ransac" (all pairs of views,
+                refined) or "linear" (weighted by heatmap score, refined), which are faster; or that of `weights`.
     weights     a model, its file, or the name of one that comes along: gives the joints of the people followed.
     people      how many people to follow: the ones seen by the most views, then the largest, come first.
-    skeleton    joints to give, by name of the skeleton; the network's own unless given (COCO's 17 without weights).
+    skeleton    joints to give, by name of the skeleton; COCO's 17 unless given, or those of `weights`.
     image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
     fps         frame rate of image folders (30 unless given); videos tell their own.
     precision   in which a model of `weights` computes; "bfloat16" is faster where the machine has it.
@@ -76,7 +84,8 @@ def predict(
     check_options(lifting, people, fps)
     check_precision(precision)
     own = COCO_17 if model is None else model.skeleton
-    wanted = own if skeleton is None else skeleton_named(skeleton)
+    usual = COCO_17 if weights is None else own
+    wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
         work = _describe(views, lifting, people, wanted, fps, model, precision)
@@ -84,7 +93,8 @@ def predict(
         if folder is not None and (standing := standing_result(folder, job)):
             say(f"{folder} already holds this result; nothing to do")
             return standing.poses
-        for note in (*views.notes, *check(views.rig).faults, *doubts_about(model, views.rig)):
+        doubtful = (*doubts_about(model, views.rig), *missing_joints(own, wanted))
+        for note in (*views.notes, *check(views.rig).faults, *doubtful):
             say(note)
         rate = _frame_rate(views, fps)
         recording = Recording(folder, work)

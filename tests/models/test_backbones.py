@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from trivox.errors import InputError
+from trivox.geometry.heatmaps import pixel_from_cell
 from trivox.models.backbones import BackboneOutput, ConfidenceHead, MoveNetBackbone
-from trivox.models.movenet import load_movenet
+from trivox.models.movenet import decode, load_movenet
 from trivox.models.packed import packed
 
 
@@ -25,6 +26,17 @@ def test_movenet_says_what_it_always_said(name) -> None:
     assert output.heatmaps.shape == (2, backbone.joints, 64 // backbone.stride, 96 // backbone.stride)
     assert output.features.shape[1] == backbone.feature_channels
     assert output.joint_confidences is output.feature_confidences is None
+    read = decode(expected)  # which is held against the publisher's own program (test_movenet.py)
+    torch.testing.assert_close(pixel_from_cell(output.places, backbone.stride), read.points_px)
+    assert torch.equal(output.scores, read.scores)
+
+
+def test_a_network_of_ones_own_is_not_read_as_the_published_one() -> None:
+    backbone, images = MoveNetBackbone("lightning", reads=False), pictures(2, 3, 64, 96)
+    with torch.inference_mode():
+        output = backbone(images)
+    assert output.places is None
+    assert torch.equal(output.scores, torch.sigmoid(output.heatmaps.amax((-2, -1))))
 
 
 def test_movenet_with_confidences_can_be_packed() -> None:

@@ -9,8 +9,9 @@ from models.tiny import STRIDE, Stored, Tiny, logits_of, scene
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, MPII_16
+from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import REFERENCE, TRIVOX, Profile
-from trivox.models.ransac import Ransac, peak_points
+from trivox.models.ransac import Ransac, seen_points
 
 IMAGE_HW = (192, 256)
 
@@ -30,7 +31,7 @@ def test_a_lying_view_is_found_out() -> None:
 @pytest.mark.parametrize("profile", [TRIVOX, REFERENCE], ids=lambda profile: profile.name)
 def test_peaks_equal_a_plain_loop(profile: Profile) -> None:
     heatmaps = torch.rand(1, 2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    points_px = peak_points(heatmaps, (27, 33), STRIDE, profile)
+    points_px = seen_points(BackboneOutput(heatmaps, heatmaps), (27, 33), STRIDE, profile)
     for v in range(2):
         for j in range(3):
             best = max((float(heatmaps[0, v, j, row, column]), row, column) for row in range(6) for column in range(8))

@@ -27,6 +27,11 @@ def dot_networks(monkeypatch):
     return networks
 
 
+def predicted(rig, folders, method="ransac", **options):
+    """What the dots' own networks say: a model that comes along knows people, not dots."""
+    return trivox.predict(rig, folders, method=method, **options)
+
+
 def everywhere(frames: int, views: int, people: int) -> torch.Tensor:
     return torch.ones(frames, views, people, dtype=torch.bool)
 
@@ -42,7 +47,7 @@ def assert_follows(poses, truth_mm):
 def test_one_person_is_followed(tmp_path, method):
     rig, truth = rig_of(4), walk(FRAMES, 1)
     folders = draw(truth, everywhere(FRAMES, 4, 1), rig, tmp_path)
-    assert_follows(trivox.predict(rig, folders, method=method, fps=30), truth)
+    assert_follows(predicted(rig, folders, method=method, fps=30), truth)
 
 
 def test_the_person_of_most_views_is_followed_not_the_first_one_seen(tmp_path):
@@ -51,21 +56,21 @@ def test_the_person_of_most_views_is_followed_not_the_first_one_seen(tmp_path):
     visible = everywhere(FRAMES, 4, 2)
     visible[:, 2:, 0] = False
     visible[:6, :, 1] = False
-    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=6)
+    poses = predicted(rig, draw(truth, visible, rig, tmp_path), fps=6)
     assert not poses.valid[:6].any()
     assert_follows(poses[6:], truth[6:, 1:])
 
 
 def test_two_people_keep_their_rows(tmp_path):
     rig, truth = rig_of(5), walk(FRAMES, 2)
-    poses = trivox.predict(rig, draw(truth, everywhere(FRAMES, 5, 2), rig, tmp_path), people=2, fps=30)
+    poses = predicted(rig, draw(truth, everywhere(FRAMES, 5, 2), rig, tmp_path), people=2, fps=30)
     swapped = (poses.points_mm[0, 0].double() - truth[0, 0]).norm() > 1000
     assert_follows(poses, truth.flip(1) if swapped else truth)
 
 
 def test_whole_pictures_are_searched_at_survey_instants_only(tmp_path, dot_networks):
     rig, truth = rig_of(3), walk(FRAMES, 1)
-    trivox.predict(rig, draw(truth, everywhere(FRAMES, 3, 1), rig, tmp_path), fps=8)
+    predicted(rig, draw(truth, everywhere(FRAMES, 3, 1), rig, tmp_path), fps=8)
     assert dot_networks.looks_at_whole_pictures == [3] * 8  # so many instants at least
 
 
@@ -73,7 +78,7 @@ def test_a_person_who_leaves_and_comes_back_is_found_again(tmp_path):
     rig, truth = rig_of(4), walk(FRAMES, 1)
     visible = everywhere(FRAMES, 4, 1)
     visible[5:9] = False
-    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=6)
+    poses = predicted(rig, draw(truth, visible, rig, tmp_path), fps=6)
     assert not poses.valid[5:9].any()
     assert_follows(poses[9:], truth[9:])
     assert_follows(poses[:5], truth[:5])
@@ -83,7 +88,7 @@ def test_an_empty_view_is_normal(tmp_path):
     rig, truth = rig_of(4), walk(FRAMES, 1)
     visible = everywhere(FRAMES, 4, 1)
     visible[:, 1] = False
-    assert_follows(trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=30), truth)
+    assert_follows(predicted(rig, draw(truth, visible, rig, tmp_path), fps=30), truth)
 
 
 def test_cameras_mounted_sideways_give_the_same_poses(tmp_path):
@@ -92,7 +97,7 @@ def test_cameras_mounted_sideways_give_the_same_poses(tmp_path):
     sideways = dataclasses.replace(upright, cameras=upright.cameras.turned(torch.tensor([3, 1, 2, 0])))
     sideways = dataclasses.replace(sideways, quarter_turns=(1, 3, 2, 0))
     folders = draw(truth, everywhere(6, 4, 1), sideways, tmp_path / "in")
-    assert_follows(trivox.predict(sideways, folders, out=tmp_path / "out", fps=30), truth)
+    assert_follows(predicted(sideways, folders, out=tmp_path / "out", fps=30), truth)
     result = load_result(tmp_path / "out")
     for v, view in enumerate(result.keypoints):
         expected = sideways.cameras[v].project(truth.reshape(-1, 3)).reshape(6, 1, 17, 2)
@@ -104,7 +109,7 @@ def test_cameras_mounted_sideways_give_the_same_poses(tmp_path):
 def test_interrupted_work_goes_on_and_gives_the_same(tmp_path, monkeypatch):
     rig, truth = rig_of(3), walk(FRAMES, 1)
     folders = draw(truth, everywhere(FRAMES, 3, 1), rig, tmp_path / "in")
-    whole = trivox.predict(rig, folders, out=tmp_path / "whole", fps=30)
+    whole = predicted(rig, folders, out=tmp_path / "whole", fps=30)
     step = Follower.step
     looked: list[int] = []
 
@@ -117,8 +122,8 @@ def test_interrupted_work_goes_on_and_gives_the_same(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Follower, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        trivox.predict(rig, folders, out=tmp_path / "cut", fps=30)
-    resumed = trivox.predict(rig, folders, out=tmp_path / "cut", fps=30)
+        predicted(rig, folders, out=tmp_path / "cut", fps=30)
+    resumed = predicted(rig, folders, out=tmp_path / "cut", fps=30)
     assert looked == [*range(11), *range(10, FRAMES)]
     assert torch.equal(whole.points_mm, resumed.points_mm) and torch.equal(whole.valid, resumed.valid)
     assert not (tmp_path / "cut" / "unfinished").exists()
@@ -127,12 +132,12 @@ def test_interrupted_work_goes_on_and_gives_the_same(tmp_path, monkeypatch):
 def test_a_finished_result_is_kept(tmp_path):
     rig, truth = rig_of(3), walk(4, 1)
     folders = draw(truth, everywhere(4, 3, 1), rig, tmp_path / "in")
-    first = trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+    first = predicted(rig, folders, out=tmp_path / "out", fps=30)
     stamp = (tmp_path / "out" / "poses.npz").stat().st_mtime_ns
-    again = trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+    again = predicted(rig, folders, out=tmp_path / "out", fps=30)
     assert torch.equal(first.points_mm, again.points_mm)
     with pytest.raises(trivox.InputError, match="already holds the result of other"):
-        trivox.predict(rig, folders, out=tmp_path / "out", fps=30, method="linear")
+        predicted(rig, folders, out=tmp_path / "out", fps=30, method="linear")
     assert (tmp_path / "out" / "poses.npz").stat().st_mtime_ns == stamp
 
 
@@ -145,15 +150,15 @@ def test_an_unfinished_job_is_not_mixed_with_another(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Follower, "step", stopped)
-        trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+        predicted(rig, folders, out=tmp_path / "out", fps=30)
     with pytest.raises(trivox.InputError, match="unfinished job with other videos or options"):
-        trivox.predict(rig, folders, out=tmp_path / "out", fps=30, people=2)
+        predicted(rig, folders, out=tmp_path / "out", fps=30, people=2)
 
 
 def test_the_result_folder_feeds_triangulate(tmp_path):
     """`triangulate` on the 2D joints of a result gives the same people again."""
     rig, truth = rig_of(4), walk(6, 1)
-    trivox.predict(rig, draw(truth, everywhere(6, 4, 1), rig, tmp_path / "in"), out=tmp_path / "out", fps=30)
+    predicted(rig, draw(truth, everywhere(6, 4, 1), rig, tmp_path / "in"), out=tmp_path / "out", fps=30)
     keypoints = [tmp_path / "out" / "keypoints" / f"{name}.npz" for name in rig.names]
     poses = trivox.triangulate_files(trivox.load_rig(tmp_path / "out" / "rig.toml"), keypoints, fps=30)
     assert_follows(poses, truth)
@@ -163,7 +168,7 @@ def test_nobody_in_the_pictures_is_one_sentence(tmp_path):
     rig, truth = rig_of(3), walk(4, 1)
     folders = draw(truth, ~everywhere(4, 3, 1), rig, tmp_path)
     with pytest.raises(trivox.InputError, match="no person found in any of the 3 videos"):
-        trivox.predict(rig, folders, fps=30)
+        predicted(rig, folders, fps=30)
 
 
 def test_a_person_in_one_view_only_is_one_sentence(tmp_path):
@@ -171,7 +176,7 @@ def test_a_person_in_one_view_only_is_one_sentence(tmp_path):
     visible = everywhere(4, 3, 1)
     visible[:, 1:] = False
     with pytest.raises(trivox.InputError, match="never the same person in two of the 3 views"):
-        trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=30)
+        predicted(rig, draw(truth, visible, rig, tmp_path), fps=30)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_a_person_in_one_view_only_is_one_sentence(tmp_path):
 )
 def test_options_that_do_not_exist_are_one_sentence(tmp_path, options, message):
     with pytest.raises(trivox.InputError, match=message):
-        trivox.predict(rig_of(2), [tmp_path, tmp_path], **options)
+        predicted(rig_of(2), [tmp_path, tmp_path], **options)
 
 
 def rows_of(poses, truth_mm) -> list[str]:
@@ -203,7 +208,7 @@ def test_when_the_main_person_leaves_the_bystander_does_not_become_it(tmp_path, 
     visible = everywhere(24, 4, 2)
     visible[:, 3, 1] = False
     visible[20:, :, 0] = False
-    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), people=people, fps=6)
+    poses = predicted(rig, draw(truth, visible, rig, tmp_path), people=people, fps=6)
     expected = ["0", "-"] if people == 1 else ["01", "-1"]
     assert rows_of(poses, truth) == [expected[0]] * 20 + [expected[1]] * 4
 
@@ -215,7 +220,7 @@ def test_a_neighbour_does_not_take_the_place_of_somebody_who_vanishes(tmp_path):
     visible = everywhere(24, 4, 2)
     visible[:, 2:, 1] = False
     visible[16:, :, 0] = False
-    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=30)
+    poses = predicted(rig, draw(truth, visible, rig, tmp_path), fps=30)
     assert rows_of(poses, truth) == ["0"] * 16 + ["-"] * 8
 
 
@@ -223,7 +228,7 @@ def test_somebody_who_enters_is_found_before_the_next_instant_of_the_survey(tmp_
     rig, truth = rig_of(4), walk(FRAMES, 1, step_mm=10.0)
     visible = everywhere(FRAMES, 4, 1)
     visible[:5] = False
-    poses = trivox.predict(rig, draw(truth, visible, rig, tmp_path), fps=12)
+    poses = predicted(rig, draw(truth, visible, rig, tmp_path), fps=12)
     rows = rows_of(poses, truth)
     assert rows[:5] == ["-"] * 5 and rows[6:] == ["0"] * (FRAMES - 6)
 
@@ -231,7 +236,7 @@ def test_somebody_who_enters_is_found_before_the_next_instant_of_the_survey(tmp_
 def test_an_interrupted_survey_goes_on(tmp_path, monkeypatch, dot_networks):
     rig, truth = rig_of(3), walk(8, 1)
     folders = draw(truth, everywhere(8, 3, 1), rig, tmp_path / "in")
-    whole = trivox.predict(rig, folders, fps=30)
+    whole = predicted(rig, folders, fps=30)
     monkeypatch.setattr("trivox.people.survey._AT_ONCE", 2)
     find_people, looked = DotNetworks.find_people, dot_networks.looks_at_whole_pictures
     looked.clear()
@@ -244,8 +249,8 @@ def test_an_interrupted_survey_goes_on(tmp_path, monkeypatch, dot_networks):
 
     monkeypatch.setattr(DotNetworks, "find_people", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
-    resumed = trivox.predict(rig, folders, out=tmp_path / "out", fps=30)
+        predicted(rig, folders, out=tmp_path / "out", fps=30)
+    resumed = predicted(rig, folders, out=tmp_path / "out", fps=30)
     assert looked == [3] * 5 + [0] + [3] * 4  # two parts of two instants were kept, the fifth instant was not
     assert torch.equal(whole.points_mm, resumed.points_mm)
 
@@ -253,7 +258,7 @@ def test_an_interrupted_survey_goes_on(tmp_path, monkeypatch, dot_networks):
 def test_resuming_keeps_two_people_in_their_rows(tmp_path, monkeypatch):
     rig, truth = rig_of(4), walk(FRAMES, 2)
     folders = draw(truth, everywhere(FRAMES, 4, 2), rig, tmp_path / "in")
-    whole = trivox.predict(rig, folders, people=2, fps=30)
+    whole = predicted(rig, folders, people=2, fps=30)
     step = Follower.step
     stops = [3, 9]
 
@@ -266,14 +271,14 @@ def test_resuming_keeps_two_people_in_their_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(Follower, "step", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            trivox.predict(rig, folders, out=tmp_path / "out", people=2, fps=30)
-    resumed = trivox.predict(rig, folders, out=tmp_path / "out", people=2, fps=30)
+            predicted(rig, folders, out=tmp_path / "out", people=2, fps=30)
+    resumed = predicted(rig, folders, out=tmp_path / "out", people=2, fps=30)
     assert torch.equal(whole.points_mm, resumed.points_mm)
 
 
 def test_asking_for_more_people_than_there_are_is_said(tmp_path, capsys):
     rig, truth = rig_of(3), walk(4, 1)
-    poses = trivox.predict(rig, draw(truth, everywhere(4, 3, 1), rig, tmp_path), people=3, fps=30)
+    poses = predicted(rig, draw(truth, everywhere(4, 3, 1), rig, tmp_path), people=3, fps=30)
     assert poses.valid.any((0, 2)).tolist() == [True, False, False]
     assert "only 1 of 3 people found" in " ".join(capsys.readouterr().err.split())
 
@@ -282,7 +287,7 @@ def test_cameras_in_the_wrong_order_are_doubted(tmp_path, capsys):
     rig, truth = rig_of(4), walk(6, 1, step_mm=120.0)
     folders = draw(truth, everywhere(6, 4, 1), rig, tmp_path)
     try:
-        trivox.predict(rig, folders, cameras=["cam2", "cam1", "cam3", "cam4"], fps=30)
+        predicted(rig, folders, cameras=["cam2", "cam1", "cam3", "cam4"], fps=30)
         said = " ".join(capsys.readouterr().err.split())
         assert "may belong to another camera" in said or "check the order of the cameras" in said
     except trivox.InputError as error:
@@ -295,4 +300,4 @@ def test_a_rate_for_videos_is_refused(tmp_path):
     for path in paths:
         write_clip(path, 4)
     with pytest.raises(trivox.InputError, match="--fps is for image folders"):
-        trivox.predict(rig, paths, fps=30, image_fit="scale")
+        predicted(rig, paths, fps=30, image_fit="scale")

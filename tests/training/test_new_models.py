@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,17 @@ import torch
 from trivox.errors import InputError
 from trivox.geometry.skeletons import H36M_17
 from trivox.models.algebraic import Algebraic
+from trivox.models.backbones import MoveNetBackbone
+from trivox.models.checkpoints import load_model, save_model
 from trivox.models.pose_resnet import PoseResNet
-from trivox.training.config import AlgebraicOptions, Experiment, LabelData, MoveNetOptions, PoseResNetOptions
+from trivox.training.config import (
+    AlgebraicOptions,
+    Experiment,
+    LabelData,
+    MoveNetOptions,
+    OptimizerOptions,
+    PoseResNetOptions,
+)
 from trivox.training.new_models import new_model
 
 
@@ -57,3 +67,21 @@ def test_a_run_begins_with_published_weights(published: Path, name: str) -> None
 def test_another_network_is_refused(published: Path, backbone: PoseResNetOptions | MoveNetOptions, said: str) -> None:
     with pytest.raises(InputError, match=said):
         begun(published / "backbone.pth", backbone)
+
+
+@pytest.mark.parametrize("backbone_lr", [0.0, 1e-4])
+def test_a_movenet_that_learns_is_read_by_its_heatmaps(tmp_path: Path, backbone_lr: float) -> None:
+    """Also by those who load what was learned, and go on from it with the network frozen."""
+    data = LabelData(labels=Path("unread.json"))
+    options = AlgebraicOptions(skeleton="coco17", backbone=MoveNetOptions(name="lightning"))
+    model = new_model(Experiment(model=options, data=data, optimizer=OptimizerOptions(backbone_lr=backbone_lr)))
+    assert isinstance(model.backbone, MoveNetBackbone)
+    if backbone_lr > 0:
+        model.backbone.heatmaps.project.bias.data += 1
+    path = tmp_path / "learned.safetensors"
+    save_model(model, path)
+    further = replace(options, weights=path)
+    frozen = Experiment(model=further, data=data, optimizer=OptimizerOptions(backbone_lr=0.0))
+    for one in (model, load_model(path), new_model(frozen)):
+        assert isinstance(one.backbone, MoveNetBackbone)
+        assert (one.backbone.reader is None) == (backbone_lr > 0)

@@ -44,15 +44,15 @@ class Predict(People):
     videos: Annotated[Positional[tuple[Path, ...]], unset("VIDEO [VIDEO ...]")]
     """One video or image folder per camera, named like the cameras."""
     method: Annotated[Method | None, unset(one_of(Method))] = None
-    """Robust over all pairs of views (ransac, the default without weights); linear, weighted by score; or that of
-    --weights."""
+    """The models that come along (volumetric, the default; algebraic); without a model, and faster, robust over all
+    pairs of views (ransac) or weighted by score (linear); or that of --weights."""
     weights: Annotated[str | None, unset("FILE")] = None
     """Model that gives the joints: a file of `trivox weights import` or save_model, or the name of one that comes
     along."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """In which a model of --weights computes; bfloat16 is faster where the machine has it."""
+    """In which the model computes; bfloat16 is faster where the machine has it."""
     skeleton: Skeleton = None
-    """Joints to give; those of the network unless given (coco17 without --weights)."""
+    """Joints to give; coco17 unless given, or those of --weights."""
     image_fit: Annotated[ImageFit | None, unset(one_of(ImageFit))] = None
     """How pictures of another size than calibrated sit in the calibrated frame."""
     fps: Annotated[float | None, unset("RATE")] = None

@@ -117,7 +117,8 @@ class Algebraic(nn.Module):
     ) -> Triangulated:
         """What `forward` does with the backbone's output, batch axes (B, V), of pictures of `image_hw`."""
         read = read_heatmaps(views.heatmaps, softmax=self.heatmap_softmax, multiplier=self.heatmap_multiplier)
-        points_px = self.profile.pixels(read.cells, image_hw, size_of(read.maps), self.backbone.stride)
+        cells = read.cells if views.places is None else views.places.to(read.cells)
+        points_px = self.profile.pixels(cells, image_hw, size_of(read.maps), self.backbone.stride)
         confidences = self._confidences(views)
         weights = torch.where(read.seen, shared_confidences(confidences, view_mask), 0.0)
         refine = {} if self.huber_px is None else {"refine": True, "huber_px": self.huber_px}

@@ -19,9 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trivox.errors import InputError
+from trivox.geometry.heatmaps import cell_from_pixel
 from trivox.geometry.skeletons import COCO_17
 from trivox.geometry.tensors import TensorDataclass
-from trivox.models.movenet import JOINTS, load_movenet
+from trivox.models.movenet import JOINTS, MoveNet, MoveNetOutput, decode, load_movenet
 from trivox.models.movenet_trunk import COARSEST, FEATURES, STRIDE
 from trivox.models.movenet_trunk import Backbone as MobileNet
 
@@ -38,6 +39,8 @@ class BackboneOutput(TensorDataclass):
     feature_confidences  in 0..1, one per channel of a volume; None without that head.
     scores               how far to trust the peak of each heatmap, 0..1; None where the backbone cannot tell.
     deepest              the coarsest maps, which heads for confidences read.
+    places               cells (x, y), with fractions, where the backbone itself reads the joints off its maps (the
+                         middle of the first cell is 0, 0); None: where the heatmaps are highest.
     """
 
     heatmaps: Float[Tensor, "*b J h w"]
@@ -46,6 +49,7 @@ class BackboneOutput(TensorDataclass):
     feature_confidences: Float[Tensor, "*b K"] | None = None
     scores: Float[Tensor, "*b J"] | None = None
     deepest: Float[Tensor, "*b D i j"] | None = None
+    places: Float[Tensor, "*b J 2"] | None = None
 
 
 class Backbone(Protocol):
@@ -133,8 +137,32 @@ def _shapes(heatmaps: Float[Tensor, "n J h w"]) -> Float[Tensor, "n J 2"]:
     return torch.stack([heatmaps.amax((-2, -1)) / 4, (variance.relu() + 0.1).log()], dim=-1)
 
 
+class Reader(nn.Module):
+    """Where MoveNet itself reads joints off its maps: near where the person in the middle has them, to parts of a cell.
+
+    A peak is often somebody else's joint; this reading seldom is. It belongs to the published network and never learns.
+    """
+
+    def __init__(self, movenet: MoveNet) -> None:
+        super().__init__()
+        self.centre, self.regress, self.offset = movenet.centre, movenet.regress, movenet.offset
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(
+        self, heatmaps: Float[Tensor, "n J h w"], features: Float[Tensor, "n C h w"]
+    ) -> tuple[Float[Tensor, "n J 2"], Float[Tensor, "n J"]]:
+        """Cells (x, y) and scores of the joints."""
+        pairs = [head(features).float().unflatten(1, (JOINTS, 2)) for head in (self.regress, self.offset)]
+        found = decode(MoveNetOutput(heatmaps.float(), self.centre(features).float(), *pairs, features))
+        return cell_from_pixel(found.points_px, STRIDE), found.scores
+
+
 class MoveNetBackbone(nn.Module):
     """MoveNet with its published weights: 17 COCO joints, 24-channel features, optional (untrained) confidences.
+
+    `reader` is None for a network that was trained further, since the published reading is no longer its own: then
+    joints are where its heatmaps are highest.
 
     Pictures need sides that are multiples of 32; the networks were made for 192x192 ("lightning") and 256x256
     ("thunder").
@@ -151,11 +179,13 @@ class MoveNetBackbone(nn.Module):
         *,
         joint_confidences: bool = False,
         feature_confidences: bool = False,
+        reads: bool = True,
     ) -> None:
         super().__init__()
         self.name: Literal["lightning", "thunder"] = name
         movenet = load_movenet(name)
         self.trunk, self.heatmaps = movenet.trunk, movenet.heatmaps
+        self.reader = Reader(movenet) if reads else None
         deepest = MobileNet.OUTPUT_CHANNELS
         self.alg_confidences = Evidence(deepest, JOINTS) if joint_confidences else None
         self.vol_confidences = ConfidenceHead(deepest, VOLUME_CHANNELS) if feature_confidences else None
@@ -173,8 +203,11 @@ class MoveNetBackbone(nn.Module):
         levels = self.trunk.backbone(scaled)
         features = self.trunk.pyramid(levels)
         heatmaps = self.heatmaps(features)
-        scores = torch.sigmoid(heatmaps.detach().amax((-2, -1)))  # as its publisher has them
-        return self.confident(BackboneOutput(heatmaps, features, scores=scores, deepest=levels[-1]))
+        if self.reader is None:
+            places, scores = None, torch.sigmoid(heatmaps.detach().amax((-2, -1)))
+        else:
+            places, scores = self.reader(heatmaps, features)
+        return self.confident(BackboneOutput(heatmaps, features, scores=scores, deepest=levels[-1], places=places))
 
     def confident(self, seen: BackboneOutput) -> BackboneOutput:
         """What was seen in pictures (batch axis n), with the confidences that the heads have by now."""

@@ -64,7 +64,8 @@ def _stored(model: Model, config: RansacConfig | AlgebraicConfig | VolumetricCon
     tensors, backbone = model.state_dict(), config.backbone
     if not isinstance(backbone, MoveNetConfig) or backbone.weights == "own":
         return tensors
-    return {name: t for name, t in tensors.items() if not name.startswith(("backbone.trunk.", "backbone.heatmaps."))}
+    published = ("backbone.trunk.", "backbone.heatmaps.", "backbone.reader.")
+    return {name: t for name, t in tensors.items() if not name.startswith(published)}
 
 
 def load_model(path_or_name: Path | str) -> Model:

@@ -54,7 +54,7 @@ class MoveNetConfig(_Strict):
 
     kind: Literal["movenet"] = "movenet"
     name: Literal["lightning", "thunder"]
-    weights: Literal["bundled", "own"] = "own"
+    weights: Literal["bundled", "own"] = "bundled"
     joint_confidences: bool
     feature_confidences: bool
 
@@ -190,7 +190,7 @@ def _backbone(config: _Common, skeleton: Skeleton) -> PoseResNet | MoveNetBackbo
     part = config.backbone
     heads = {"joint_confidences": part.joint_confidences, "feature_confidences": part.feature_confidences}
     if isinstance(part, MoveNetConfig):
-        return MoveNetBackbone(part.name, **heads)
+        return MoveNetBackbone(part.name, **heads, reads=part.weights == "bundled")
     colours = PROFILES[config.profile].colours
     return PoseResNet(part.depth, len(skeleton), style=part.style, colours=colours, **heads)
 

@@ -27,11 +27,12 @@ THRESHOLD_PX = 30.0
 HUBER_PX = 2.0
 
 
-def peak_points(
-    heatmaps: Float[Tensor, "B V J h w"], image_hw: tuple[int, int], stride: int, profile: Profile
+def seen_points(
+    views: BackboneOutput, image_hw: tuple[int, int], stride: int, profile: Profile
 ) -> Float[Tensor, "B V J 2"]:
-    """Pixels of the largest value of each heatmap."""
-    points_px = profile.pixels(peaks(heatmaps).cells, image_hw, size_of(heatmaps), stride)
+    """Pixels where the backbone reads the joints off its maps, or else of the largest value of each heatmap."""
+    cells = peaks(views.heatmaps).cells if views.places is None else views.places.to(views.heatmaps)
+    points_px = profile.pixels(cells, image_hw, size_of(views.heatmaps), stride)
     return points_px.trunc() if profile.whole_pixels else points_px
 
 
@@ -48,7 +49,7 @@ def triangulate_peaks(
     refine: bool = True,
 ) -> Triangulated:
     """Robust triangulation of the peaks of heatmaps (batch axes B, V), made of pictures of `image_hw`."""
-    points_px = peak_points(views.heatmaps, image_hw, stride, profile)
+    points_px = seen_points(views, image_hw, stride, profile)
     weights = view_mask[..., None].to(points_px).expand(points_px.shape[:-1])
     found = triangulate_ransac(
         points_px,

@@ -22,7 +22,7 @@ from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax
 from trivox.models.agreement import agreed, missed_px
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.ransac import THRESHOLD_PX, peak_points
+from trivox.models.ransac import THRESHOLD_PX, seen_points
 from trivox.models.v2v import V2V
 from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
 
@@ -163,7 +163,7 @@ class Volumetric(nn.Module):
 
         A root further from the median joint than a body reaches is not believed.
         """
-        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        peaks_px = seen_points(views, image_hw, self.backbone.stride, self.profile)
         weights = torch.where(view_mask[..., None], trusted(views, view_mask).clamp_min(_LEAST_TRUST), 0.0)
         found = triangulate_ransac(
             peaks_px, self.profile.seen(cameras), weights, threshold_px=THRESHOLD_PX, refine=False
@@ -210,7 +210,7 @@ class Volumetric(nn.Module):
         self, views: BackboneOutput, image_hw: tuple[int, int], view_mask: Bool[Tensor, "B V"]
     ) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J"]]:
         """Where the heatmaps see each joint of the skeleton, and how far to trust that; 0 for what they do not show."""
-        peaks_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        peaks_px = seen_points(views, image_hw, self.backbone.stride, self.profile)
         scores = trusted(views, view_mask)
         if self.heatmap_skeleton.names == self.skeleton.names:
             return torch.where(view_mask[..., None, None], peaks_px, 0.0), scores

@@ -17,7 +17,7 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate, triangulate_ransac
 from trivox.models.backbones import BackboneOutput
 from trivox.models.configs import Model
-from trivox.models.ransac import Ransac, peak_points
+from trivox.models.ransac import Ransac, seen_points
 from trivox.models.views import trusted
 from trivox.models.volumetric import Volumetric
 
@@ -67,7 +67,7 @@ class Baseline(Ransac):
         view_mask: Bool[Tensor, "B V"],
     ) -> Triangulated:
         """What `forward` does with the backbone's output; learned confidences have no say."""
-        points_px = peak_points(views.heatmaps, image_hw, self.backbone.stride, self.profile)
+        points_px = seen_points(views, image_hw, self.backbone.stride, self.profile)
         scores = trusted(replace(views, joint_confidences=None), view_mask)
         return always_answered(
             points_px,

@@ -44,7 +44,7 @@ from trivox.training.rendered import RenderedScenes, chosen, with_views
 
 # What a file holds besides the backbone's output, the cameras' fields and the key of each sample.
 _FIELDS = ("present", "boxes_px", "points_mm", "row")
-_OUTPUTS = ("heatmaps", "features", "deepest", "scores")
+_OUTPUTS = ("heatmaps", "features", "deepest", "scores", "places")
 _CAMERAS = ("K", "R", "t_mm", "distortion", "image_hw")
 _SETTINGS = "kept.json"
 
@@ -120,7 +120,7 @@ class KeptScenes:
         motion = None if self.data.motion is None else self.data.motion.name
         return json.loads(
             json.dumps(
-                {"format": 1, "world": EDITION, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
+                {"format": 2, "world": EDITION, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
                 | {"image_hw": image_hw, "profile": profile, "backbone": backbone.name}
             )
         )

@@ -6,26 +6,40 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trivox.errors import InputError
+from trivox.models.backbones import MoveNetBackbone
 from trivox.models.checkpoints import load_backbone, load_model
 from trivox.models.configs import Model, built
 from trivox.models.published import Choices, published_model
 from trivox.models.weights import check_tensors, fill, read_pickled
 from trivox.training.config import Experiment, ModelOptions, PoseResNetOptions, VolumetricOptions
+from trivox.training.optimization import learning_rates
 
 
 def new_model(experiment: Experiment) -> Model:
     """The model to train, with the weights that it begins with. Raises `InputError` where these do not fit."""
     model = built(experiment.model.config())
     weights = experiment.model.weights
+    if learning_rates(experiment.optimizer)["backbone"] > 0:
+        _read_anew(model)
     if weights is None:
         return model
     if weights.suffix in (".pth", ".pt", ".tar"):
         fill_from_published(model, weights, experiment.model)
-    elif (given := load_model(weights).state_dict()).keys() == model.state_dict().keys():
-        fill(model, given, weights)
+        return model
+    given = load_model(weights)
+    if isinstance(given.backbone, MoveNetBackbone) and given.backbone.reader is None:
+        _read_anew(model)
+    if (tensors := given.state_dict()).keys() == model.state_dict().keys():
+        fill(model, tensors, weights)
     else:
         load_backbone(model, weights)
     return model
+
+
+def _read_anew(model: Model) -> None:
+    """Of a MoveNet that learns, or has learned, joints are where its heatmaps are highest."""
+    if isinstance(model.backbone, MoveNetBackbone):
+        model.backbone.reader = None
 
 
 def fill_from_published(model: Model, path: Path, options: ModelOptions) -> None:
