@@ -54,7 +54,8 @@ class MoveNetConfig(_Strict):
 
     kind: Literal["movenet"] = "movenet"
     name: Literal["lightning", "thunder"]
-    weights: Literal["bundled", "own"] = "bundled"
+    weights: Literal["bundled", "own"] = "own"
+    reads: bool = True
     joint_confidences: bool
     feature_confidences: bool
 
@@ -190,7 +191,7 @@ def _backbone(config: _Common, skeleton: Skeleton) -> PoseResNet | MoveNetBackbo
     part = config.backbone
     heads = {"joint_confidences": part.joint_confidences, "feature_confidences": part.feature_confidences}
     if isinstance(part, MoveNetConfig):
-        return MoveNetBackbone(part.name, **heads, reads=part.weights == "bundled")
+        return MoveNetBackbone(part.name, **heads, reads=part.reads)
     colours = PROFILES[config.profile].colours
     return PoseResNet(part.depth, len(skeleton), style=part.style, colours=colours, **heads)
 
@@ -230,7 +231,8 @@ def config_of(model: Model) -> RansacConfig | AlgebraicConfig | VolumetricConfig
 def _backbone_config(backbone: object) -> PoseResNetConfig | MoveNetConfig:
     if isinstance(backbone, MoveNetBackbone):
         weights = "bundled" if backbone.is_bundled() else "own"
-        return _with_heads(MoveNetConfig, backbone, name=backbone.name, weights=weights)
+        reads = backbone.reader is not None
+        return _with_heads(MoveNetConfig, backbone, name=backbone.name, weights=weights, reads=reads)
     if isinstance(backbone, PoseResNet):
         stages = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
         depth = depth_of(tuple(map(len, stages)), isinstance(stages[0][0], Bottleneck))
