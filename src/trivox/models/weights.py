@@ -30,8 +30,8 @@ from trivox.errors import InputError
 
 BUNDLED = Path(__file__).parent / "bundled"
 SHA256 = {
-    "algebraic": "4efa01ade539cd437533cfdba24a75fd05a8328114f1d31bddd8d81c2ca79fa8",
-    "volumetric": "f4e9bf0bb922851d203a7bcca2bd46fedde1fae61c6716a557bf4d177cd278ed",
+    "algebraic": "e8e60f50bed0b735d1bcaad876997134f246e199fe375b52dbc9be2df311ee71",
+    "volumetric": "79e91c3e0cdac8da93cd2a57fe9ba5657ea074756d255af9494f3e073af9445d",
     "movenet_lightning": "c2ac13dc9be9b1a6f9ad2923f02950c2ddef87cc4532efa067c05a513d039b31",
     "movenet_thunder": "398a18c2d47cf36a6b3f5282ed5db8481506c169943c4178678e358b6325e0e5",
     "movenet_multipose": "837474d53b9eb8637d9099763230a26de1bb083598b7d1ff5d79c5214dc69d51",
