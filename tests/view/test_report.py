@@ -119,7 +119,7 @@ def test_each_of_several_people_has_a_line_of_errors(folder, tmp_path):
     found = both + torch.stack([torch.zeros(FRAMES), off_mm], 1)[..., None, None] * torch.tensor([0.6, 0.0, 0.8])
     poses = replace(truth, points_mm=found)
     twice = [
-        Keypoints2D(*(torch.cat([x, x], 1) for x in (k.points_px, k.scores)), k.frames, k.skeleton)
+        replace(k, points_px=torch.cat([k.points_px] * 2, 1), scores=torch.cat([k.scores] * 2, 1))
         for k in one.keypoints
     ]
     save_result(replace(one, poses=poses, keypoints=twice, summary={**one.summary, "people": 2}), tmp_path / "two")
