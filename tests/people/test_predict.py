@@ -115,11 +115,11 @@ def test_smooth_is_the_smoothing_of_the_same_joints_with_short_gaps_filled(tmp_p
     visible[7:9] = False
     folders = draw(truth, visible, rig, tmp_path / "in")
     trivox.save_rig(rig, tmp_path / "rig.toml")
-    command = ["predict", str(tmp_path / "rig.toml"), *map(str, folders), "--skeleton", "h36m17", "--fps", "30"]
+    command = ["predict", str(tmp_path / "rig.toml"), *map(str, folders), "--method", "ransac", "--fps", "30"]
     with pytest.raises(SystemExit) as ended:
-        main([*command, "--smooth", "--out", str(tmp_path / "out")])
+        main([*command, "--skeleton", "h36m17", "--smooth", "--out", str(tmp_path / "out")])
     assert ended.value.code == 0
-    own = trivox.predict(rig, folders, fps=30)
+    own = predicted(rig, folders, fps=30)
     result, raw, found = load_result(tmp_path / "out"), own.converted(H36M_17), trivox.smoothed(own).converted(H36M_17)
     assert result.raw is not None
     assert torch.equal(result.raw.points_mm, raw.points_mm) and torch.equal(result.raw.valid, raw.valid)
