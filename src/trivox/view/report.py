@@ -160,8 +160,10 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
 
 def _camera_record(summary: Summary, name: str, quantiles: Sequence[float] | None) -> dict[str, Any]:
     used = next((camera.joints_used for camera in summary.cameras if camera.name == name), None)
-    columns = {f"{share:.0%} within": None if quantiles is None else f"{quantiles[i]:.1f} px" for i, share in _SHARES}
-    return {"camera": name, "joints it helped to place": None if used is None else f"{used:.1%}", **columns}
+    columns = {
+        f"{100 * share:.0f} % within": None if quantiles is None else f"{quantiles[i]:.1f} px" for i, share in _SHARES
+    }
+    return {"camera": name, "joints it helped to place": None if used is None else f"{100 * used:.1f} %", **columns}
 
 
 _SHARES = [(i, share) for i, share in enumerate(QUANTILES) if share >= 0.5]
@@ -198,7 +200,7 @@ def _bone_record(name: str, who: str, length: np.ndarray) -> dict[str, Any]:
         "bone": name.replace("_", " ").replace("-", " to ") + who,
         "mean": f"{there.mean():.0f} mm" if len(there) else None,
         "varies by (standard deviation)": f"{there.std():.1f} mm" if len(there) else None,
-        "known for": f"{len(there) / len(length):.1%} of the time",
+        "known for": f"{100 * len(there) / len(length):.1f} % of the time",
     }
 
 
@@ -221,18 +223,22 @@ def _people(poses: Poses) -> tuple[list[str], list[Colour]]:
 
 
 def _of_truth(poses: Poses, truth: Poses, scored: Report, times_s: np.ndarray) -> list[str]:
-    sections = [_section("Against the truth", f"{scored.headline}. Smaller is better.", *_truth_tables(scored))]
+    sections = [
+        _section(
+            "Against the truth", f"{scored.headline}. Good are small errors and high shares.", *_truth_tables(scored)
+        )
+    ]
     errors_mm = compared(poses, truth).errors_mm
     if not np.isfinite(errors_mm).any():
         return sections
     several, skeleton = poses.valid.shape[1] > 1, poses.skeleton
     names, colours = _people(poses)
-    who = "a line for each person, beside the nearest true one" if several else "at each time"
+    who = ", a line for each person, beside the nearest true one" if several else " at each time"
     return [
         *sections,
         _section(
             "Error over time",
-            f"The mean over the joints, {who}. Flat and low is good; peaks are moments to draw and look at.",
+            f"The mean over the joints{who}. Flat and low is good; peaks are moments to draw and look at.",
             legend(names, colours) if several else "",
             lines(times_s, dict(zip(names, _nanmean(errors_mm, 2).T, strict=True)), colours, "mm"),
         ),
