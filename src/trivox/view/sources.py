@@ -144,7 +144,7 @@ def labelled(results: Path, dataset: Dataset) -> Labelled:
     if len(predictions.points_mm) != len(labels):
         raise InputError(
             f"{results} has {len(predictions.points_mm)} poses, but {len(labels)} rows of {path} are chosen; choose "
-            "those that were predicted, by the config of the run (--labels CONFIG.yaml), --recordings, or in Python rows"
+            "those that were predicted, by the config of the run (--labels CONFIG.yaml), --recordings, or Python's rows"
         )
     return Labelled(labels, predictions)
 
