@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install clean tensorboard
+.PHONY: demo test check docs install clean tensorboard
 
 demo: $(VENV)/.installed
 	$(BIN)/trivox demo --out trivox-demo
@@ -16,6 +16,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# The site, in build/site. Broken links and anchors fail.
+docs: $(VENV)/.installed
+	$(BIN)/python tools/site_pages.py build/pages
+	$(BIN)/zensical build --strict --clean
 
 # Training runs in the browser.
 RUNS ?= runs
@@ -32,4 +37,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) trivox-demo dist build
+	rm -rf $(VENV) trivox-demo dist build .cache

@@ -10,7 +10,7 @@ from trivox.errors import InputError
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import COCO_17, Skeleton
 from trivox.geometry.smoothing import filled, smoothed
-from trivox.geometry.smoothing.bones import steady_bones
+from trivox.geometry.smoothing.bones import bone_misfit, steady_bones
 from trivox.geometry.smoothing.spline_kernel import BAND, ORDER, smooth_tracks
 from trivox.geometry.smoothing.splines import differences, pieces
 
@@ -187,6 +187,42 @@ def test_short_gaps_are_filled_and_marked_and_long_ones_left():
     spread = covariance_of(found)[:, 0, 0].diagonal(dim1=-2, dim2=-1).sum(-1)
     assert spread[12] > spread[10] > spread[8] and spread[13] > spread[15] > spread[18]
     assert (found.points_mm[~found.valid] == 0).all() and (covariance_of(found)[~found.valid] == 0).all()
+
+
+def test_a_gap_is_left_where_the_measurements_around_it_contradict_a_bone():
+    """An ankle that slides 200 mm down its shank while it is hidden: three instants before and after a short gap."""
+    poses, truth = moving(noise_mm=2.0)
+    gone = torch.zeros_like(poses.valid)
+    gone[28:31, :, 1] = True
+    points = poses.points_mm.clone()
+    shank = truth[:, 0, 1] - truth[:, 0, 0]
+    points[25:34, 0, 1] += (shank / 2)[25:34]
+    assert filled(smoothed(without(poses, gone)))[28:31, :, 1].all(), "true neighbours lead through"
+    found = smoothed(without(replace(poses, points_mm=points), gone))
+    assert not found.valid[28:31, 0, 1].any() and not found.points_mm[28:31, 0, 1].any()
+    assert found.valid[28:31, 1, 1].all()
+    kept = poses.valid & ~gone
+    assert torch.equal(found.valid[kept], poses.valid[kept]), "what was measured stays"
+
+
+def test_a_gap_is_left_where_nobody_knows_the_way():
+    """With noise of 60 mm the path through a gap of 0.24 s is not known to 20 mm; with 2 mm it is."""
+    gone = torch.zeros(60, 2, 3, dtype=torch.bool)
+    gone[20:26, :, 2] = True
+    precise, vague = (smoothed(without(moving(noise_mm=noise_mm)[0], gone)) for noise_mm in (2.0, 60.0))
+    assert precise.valid.all() and not vague.valid[21:25, :, 2].any()
+
+
+def test_the_misfit_of_bones_is_in_standard_deviations():
+    points = np.zeros((30, 1, 3, 3))
+    points[:, 0, 1, 0] = 400.0
+    points[:, 0, 2, 0] = 700.0
+    points[10, 0, 2, 0] = 760.0
+    covariance = np.broadcast_to(100.0 * np.eye(3), (30, 1, 3, 3, 3))
+    misfit = bone_misfit(points, covariance, np.ones((30, 1, 3), bool), np.array([[0, 1], [1, 2]]))
+    # 60 mm, where two ends have 100 mm2 along the bone and the length 100 mm2, its floor.
+    np.testing.assert_allclose(misfit[10, 0], [0, 60 / 300**0.5, 60 / 300**0.5], atol=1e-9)
+    assert not misfit[:10].any()
 
 
 def test_a_longest_gap_of_zero_fills_nothing():

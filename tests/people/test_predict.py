@@ -10,7 +10,9 @@ from clips import write_clip
 from dots import DotNetworks, draw, rig_of, walk
 
 import trivox
+from trivox.cli import main
 from trivox.files.results import load_result
+from trivox.geometry.skeletons import COCO_17, H36M_17, converted
 from trivox.people.follow import Follower
 from trivox.people.networks import Networks
 
@@ -104,6 +106,30 @@ def test_cameras_mounted_sideways_give_the_same_poses(tmp_path):
         seen = view.scores > 0
         assert seen.double().mean() > 0.8
         assert ((view.points_px - expected).norm(dim=-1)[seen] < 3).all()
+
+
+def test_smooth_is_the_smoothing_of_the_same_joints_with_short_gaps_filled(tmp_path):
+    """Somebody who is hidden from all views for two instants, by the command line."""
+    rig, truth = rig_of(4), walk(FRAMES, 1)
+    visible = everywhere(FRAMES, 4, 1)
+    visible[7:9] = False
+    folders = draw(truth, visible, rig, tmp_path / "in")
+    trivox.save_rig(rig, tmp_path / "rig.toml")
+    command = ["predict", str(tmp_path / "rig.toml"), *map(str, folders), "--method", "ransac", "--fps", "30"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--skeleton", "h36m17", "--smooth", "--out", str(tmp_path / "out")])
+    assert ended.value.code == 0
+    own = predicted(rig, folders, fps=30)
+    result, raw, found = load_result(tmp_path / "out"), own.converted(H36M_17), trivox.smoothed(own).converted(H36M_17)
+    assert result.raw is not None
+    assert torch.equal(result.raw.points_mm, raw.points_mm) and torch.equal(result.raw.valid, raw.valid)
+    torch.testing.assert_close(result.poses.points_mm, found.points_mm)
+    assert not raw.valid[7:9].any() and torch.equal(result.poses.valid[7:9], raw.valid[5:7])
+    assert not result.poses.confidence[7:9].any()
+    expected = converted(truth, torch.ones_like(truth[..., 0], dtype=torch.bool), COCO_17, H36M_17).points
+    errors_mm = (result.poses.points_mm - expected).norm(dim=-1)
+    assert errors_mm[7:9][result.poses.valid[7:9]].amax() < TOLERANCE_MM
+    assert errors_mm[raw.valid].mean() < 0.8 * (raw.points_mm - expected).norm(dim=-1)[raw.valid].mean()
 
 
 def test_interrupted_work_goes_on_and_gives_the_same(tmp_path, monkeypatch):

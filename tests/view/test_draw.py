@@ -318,6 +318,7 @@ def run(*words: object) -> int | str | None:
         (["--method", "algebraic"], "nothing of it is shown"),
         (["--show", "volumes", "--method", "algebraic"], "has no volumes"),
         (["--labels", "x.npy"], "--labels is for a results.pkl"),
+        (["--recordings", "walk"], "--recordings is for a results.pkl"),
         (["--videos", "nowhere/cam1.mp4", "nowhere/cam2.mp4"], "there is no file or folder nowhere/cam1.mp4"),
         (["--width", "3"], "3 pixels wide"),
         (["--out", "m.avi"], "name it m.mp4"),

@@ -20,7 +20,7 @@ from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17
 from trivox.summary import summarise
-from trivox.view.measures import bone_lengths_mm, errors_mm, reprojection
+from trivox.view.measures import bone_lengths_mm, reprojection
 from trivox.view.plots import lines, nice_top
 from trivox.view.report import write_report
 
@@ -65,16 +65,11 @@ def test_reprojection_is_the_distance_of_each_2d_joint(folder):
     assert np.isnan(seen.missed_px[0, 0, :, 3]).all()
 
 
-def test_bones_and_errors_are_plain_distances(folder):
+def test_bone_lengths_are_plain_distances(folder):
     poses = load_result(folder).poses
     shank = bone_lengths_mm(poses)["left_knee-left_ankle"]
     a, b = (poses.points_mm[:, 0, COCO_17.names.index(name)].numpy() for name in ("left_knee", "left_ankle"))
     np.testing.assert_allclose(shank[:, 0], np.sqrt(((a - b) ** 2).sum(-1)))
-    truth = replace(poses, points_mm=poses.points_mm + torch.tensor([3.0, 0.0, 4.0]))[5:20]
-    errors = errors_mm(poses, truth)
-    assert errors is not None
-    np.testing.assert_allclose(errors[5:20], 5.0)
-    assert np.isnan(errors[:5]).all() and np.isnan(errors[20:]).all()
 
 
 class Page(HTMLParser):
@@ -112,6 +107,31 @@ def test_the_page_is_whole_loads_nothing_and_tells_the_numbers(folder, tmp_path)
     assert "5.0 mm" in text and "MPJPE 5.00 mm" in text
     assert "a: half of the joints are within 1.0 px" in text and "c: half of the joints are within 4.0 px" in text
     assert "nan" not in text.lower().replace("nanmedian", "")
+
+
+def test_each_of_several_people_has_a_line_of_errors(folder, tmp_path):
+    """The second person is 30 mm off in the first half and 50 mm in the second, and the truth lists it first."""
+    one = load_result(folder)
+    both = torch.cat([one.poses.points_mm, one.poses.points_mm + torch.tensor([0.0, 2000.0, 0.0])], dim=1)
+    valid = torch.ones(FRAMES, 2, 17, dtype=torch.bool)
+    truth = replace(one.poses, points_mm=both.flip(1), valid=valid, confidence=valid.double(), covariance_mm2=None)
+    off_mm = torch.tensor([30.0, 50.0]).repeat_interleave(FRAMES // 2)
+    found = both + torch.stack([torch.zeros(FRAMES), off_mm], 1)[..., None, None] * torch.tensor([0.6, 0.0, 0.8])
+    poses = replace(truth, points_mm=found)
+    twice = [
+        replace(k, points_px=torch.cat([k.points_px] * 2, 1), scores=torch.cat([k.scores] * 2, 1))
+        for k in one.keypoints
+    ]
+    save_result(replace(one, poses=poses, keypoints=twice, summary={**one.summary, "people": 2}), tmp_path / "two")
+    save_poses(truth, tmp_path / "truth.npz")
+    write_report(tmp_path / "two", tmp_path / "r.html", truth=tmp_path / "truth.npz")
+    over_time = (tmp_path / "r.html").read_text("utf-8").split("<h2>Error over time")[1].split("</section>")[0]
+    assert "person 1: median 0 mm" in over_time and "person 2: median 40 mm" in over_time
+    first, second = re.findall(r'<path d="M([^"]+)"', over_time)
+    levels = [sorted({float(point.split()[1]) for point in path.split("L")}) for path in (first, second)]
+    assert len(levels[0]) == 1 and levels[0][0] - levels[1][1] == pytest.approx(
+        3 / 5 * (levels[0][0] - levels[1][0]), abs=0.2
+    )
 
 
 def test_a_bad_result_is_called_bad(tmp_path):

@@ -6,12 +6,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from trivox.cli.options import Names, Skeleton, Units, one_of, unset
+from trivox.cli.options import Names, Units, one_of, unset
 from trivox.cli.predict import ImageFit, Method
 
 ShownLayer = Literal["pose", "detections", "reprojection", "truth", "heatmaps", "volumes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfAModel:
+    """What a model sees (with --show heatmaps, volumes)."""
+
+    method: Annotated[Method | None, unset(one_of(Method))] = None
+    """A model that comes along (algebraic, volumetric), or that of --weights."""
+    weights: Annotated[str | None, unset("FILE")] = None
+    """Model file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverVideos:
+    """Where people and their videos come from; a result folder knows."""
+
+    rig: Annotated[Path | None, unset("RIG")] = None
+    """Calibration file, for a file of poses."""
+    videos: Annotated[tuple[Path, ...], unset("VIDEO [VIDEO ...]")] = ()
+    """Where the videos are, if not where the result found them."""
+    cameras: Names = ()
+    """Camera names in the order of --videos, where the file names do not tell."""
+    image_fit: Annotated[ImageFit | None, unset(one_of(ImageFit))] = None
+    """How pictures of another size than calibrated sit in the calibrated frame."""
+    truth: Annotated[Path | None, unset("FILE")] = None
+    """File of true poses, to draw beside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverDataset:
+    """What the rows of a results.pkl belong to."""
+
+    labels: Annotated[Path | None, unset("CONFIG|DIR|FILE")] = None
+    """The published system's config (.yaml) of the run, which tells all; or a dataset whose test was predicted."""
+    pictures: Annotated[Path | None, unset("DIR")] = None
+    """Folder with the pictures of a label table (.npy)."""
+    recordings: Names = ()
+    """Recordings that were predicted, by name, in place of the test."""
+    units: Units = None
+    """Unit of the results, mm unless given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,55 +66,25 @@ class Draw:
     """Frames to draw: 40, 0:100, 0:100:2; all unless given, one good one for a picture."""
     show: Annotated[tuple[ShownLayer, ...], unset(f"{one_of(ShownLayer)} [...]")] = ()
     """What to draw; unless given all that needs no model."""
-    truth: Annotated[Path | None, unset("FILE")] = None
-    """File of true poses, to draw beside."""
-    method: Annotated[Method | None, unset(one_of(Method))] = None
-    """Whose heatmaps and volumes to show: a model that comes along (algebraic, volumetric), or that of --weights."""
-    weights: Annotated[str | None, unset("FILE")] = None
-    """Model whose heatmaps and volumes to show."""
-    videos: Annotated[tuple[Path, ...], unset("VIDEO [VIDEO ...]")] = ()
-    """Where the videos are, if not where the result found them."""
-    cameras: Names = ()
-    """Camera names in the order of --videos, where the file names do not tell."""
-    rig: Annotated[Path | None, unset("RIG")] = None
-    """Calibration file, for a file of poses."""
-    image_fit: Annotated[ImageFit | None, unset(one_of(ImageFit))] = None
-    """How pictures of another size than calibrated sit in the calibrated frame."""
-    labels: Annotated[Path | None, unset("DIR|FILE")] = None
-    """Dataset of a results.pkl: as for trivox evaluate, or the published system's config (.yaml) of the run."""
-    pictures: Annotated[Path | None, unset("DIR")] = None
-    """Folder with the pictures of a label table (.npy)."""
-    part: Annotated[Literal["train", "test", "both"], unset("{train,test,both}")] = "test"
-    """Rows of the labels that were predicted."""
-    every: Annotated[int, arg(metavar="N")] = 1
-    """Of the test every n-th row was predicted."""
-    damaged: Literal["with", "without"] = "with"
-    """Whether rows with broken truth were predicted."""
-    split: Annotated[Path | None, unset("YAML")] = None
-    """File that splits frames into parts, in place of the dataset's own parts."""
-    recordings: Names = ()
-    """Recordings that were predicted, by name, in place of a part."""
-    units: Units = None
-    """Unit of a results.pkl, mm unless given."""
-    skeleton: Skeleton = None
-    """Joints of a results.pkl, where their number does not tell."""
     width: Annotated[int, arg(metavar="PIXELS")] = 1920
     """Width of the mosaic."""
+    model: OmitArgPrefixes[OfAModel] = OfAModel()
+    footage: OmitArgPrefixes[OverVideos] = OverVideos()
+    dataset: OmitArgPrefixes[OverDataset] = OverDataset()
 
     def run(self) -> None:
         from trivox.evaluation_inputs import Rows
         from trivox.files.calibrations import load_rig
         from trivox.view.draw import draw
 
-        names = ("out", "frames", "show", "truth", "method", "weights", "videos", "image_fit")
-        names += ("labels", "pictures", "units", "skeleton", "width")
-        rows = Rows(self.part, self.split, self.damaged, self.every, self.recordings)
+        footage, dataset = self.footage, self.dataset
         count = draw(
             self.result,
-            rig=None if self.rig is None else load_rig(self.rig),
-            cameras=self.cameras or None,
-            rows=None if rows == Rows() else rows,
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in ("out", "frames", "show", "width")},
+            **vars(self.model),
+            **{**vars(footage), "rig": None if footage.rig is None else load_rig(footage.rig)},
+            **{name: getattr(dataset, name) for name in ("labels", "pictures", "units")},
+            rows=Rows(recordings=dataset.recordings),
         )
         print(f"drew {count} frame{'s' * (count != 1)} into {self.out}")
 

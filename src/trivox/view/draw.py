@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -32,7 +33,7 @@ from trivox.view.instants import Instant, Source
 from trivox.view.mosaic import DEFAULT_WIDTH, Layout, mosaic
 from trivox.view.overlays import Layer, drawn_view
 from trivox.view.sight import Looker, Sight, model_to_show, with_sight
-from trivox.view.sources import Dataset, filmed, labelled
+from trivox.view.sources import Dataset, Footage, filmed, labelled
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 _OF_A_MODEL: set[Layer] = {"heatmaps", "volumes"}
@@ -82,7 +83,9 @@ def draw(
     model = model_to_show(method, weights, volumes="volumes" in show) if _OF_A_MODEL & set(show) else None
     if model is None and (method, weights) != (None, None):
         raise InputError("a model is asked for, but nothing of it is shown; add --show heatmaps, or volumes")
-    with _opened(result, rig, videos, cameras, image_fit, truth, labels, pictures, rows, units, skeleton) as source:
+    footage = Footage(rig, tuple(videos), tuple(cameras or ()), image_fit, truth)
+    dataset = Dataset(labels, rows or Rows(), pictures, units, skeleton)
+    with _opened(result if isinstance(result, Poses) else Path(result), footage, dataset) as source:
         layers = _layers(show, source)
         chosen = _rows(frames, source, one=_is_picture(out))
         first, instants = _peeked(source.instants(chosen))
@@ -117,47 +120,31 @@ def _is_picture(out: Path) -> bool:
 
 
 @contextmanager
-def _opened(
-    result: Path | str | Poses,
-    rig: Rig | None,
-    videos: Sequence[Path | str],
-    cameras: Sequence[str] | None,
-    image_fit: ImageFit | None,
-    truth: Path | str | Poses | None,
-    labels: Path | str | None,
-    pictures: Path | str | None,
-    rows: Rows | None,
-    units: Units | None,
-    skeleton: str | None,
-) -> Iterator[Source]:
+def _opened(result: Path | Poses, footage: Footage, dataset: Dataset) -> Iterator[Source]:
     """The source of the instants; what would be ignored is refused."""
-    path: Path | Poses = result if isinstance(result, Poses) else Path(result)
-    of_rows = isinstance(path, Path) and path.suffix == ".pkl"
-    of_videos = {"rig": rig, "videos": videos, "cameras": cameras, "image-fit": image_fit, "truth": truth}
-    of_labels = {"labels": labels, "pictures": pictures, "part": rows, "units": units, "skeleton": skeleton}
-    for name, value in (of_videos if of_rows else of_labels).items():
-        if value:
-            raise InputError(
-                f"--{name} is for {'people in videos' if of_rows else 'a results.pkl'}, which {_called(path)} is not; "
-                "leave it out"
-            )
-    if isinstance(path, Path) and not path.exists():
-        raise InputError(f"there is no file or folder {path}; give a result folder, a file of poses, or a results.pkl")
-    if of_rows:
-        if labels is None:
-            raise InputError(f"{path} does not say which pictures its rows belong to; give the dataset (--labels)")
-        assert isinstance(path, Path)
-        folder = None if pictures is None else Path(pictures)
-        yield labelled(path, Dataset(Path(labels), rows or Rows(), folder, units, skeleton))
+    if isinstance(result, Path) and result.suffix == ".pkl":
+        _refuse(footage, f"is for people in videos, which {result} is not")
+        _check_exists(result)
+        yield labelled(result, dataset)
         return
-    known = truth if isinstance(truth, Poses) or truth is None else Path(truth)
-    paths = [Path(video) for video in videos]
-    with filmed(path, rig=rig, videos=paths, cameras=cameras, image_fit=image_fit, truth=known) as source:
+    _refuse(dataset, f"is for a results.pkl, which {result if isinstance(result, Path) else 'this'} is not")
+    if isinstance(result, Path):
+        _check_exists(result)
+    with filmed(result, footage) as source:
         yield source
 
 
-def _called(path: Path | Poses) -> str:
-    return str(path) if isinstance(path, Path) else "this"
+def _refuse(options: Footage | Dataset, why: str) -> None:
+    for option in fields(options):
+        given = getattr(options, option.name)
+        if given is not option.default and given != option.default:
+            name = "recordings" if option.name == "rows" else option.name.replace("_", "-")
+            raise InputError(f"--{name} {why}; leave it out")
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}; give a result folder, a file of poses, or a results.pkl")
 
 
 def _layers(show: Sequence[Layer], source: Source) -> tuple[Layer, ...]:

@@ -1,4 +1,4 @@
-"""The numbers of a report: reprojection by camera, joint and time, bone lengths, who is there, and errors.
+"""The numbers of a report: reprojection by camera, joint and time, bone lengths.
 
 A 2D joint counts as seen where its score is high enough to be used (`lift.LEAST_SCORE`), whether or not the
 triangulation believed it; so a camera that sees wrongly shows here, and not only in what it was used for.
@@ -16,7 +16,6 @@ from trivox.files.results import Result
 from trivox.geometry.association import person_sizes_px
 from trivox.geometry.poses import Poses
 from trivox.lift import LEAST_SCORE
-from trivox.metrics.joints import joint_errors_mm
 from trivox.view.sources import detections_of
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -73,21 +72,3 @@ def bone_lengths_mm(poses: Poses) -> dict[str, Float[np.ndarray, "F P"]]:
         both = poses.valid[:, :, a] & poses.valid[:, :, b]
         lengths["-".join(bone)] = torch.where(both, length, torch.nan).numpy()
     return lengths
-
-
-def errors_mm(poses: Poses, truth: Poses) -> Float[np.ndarray, "F J"] | None:
-    """Error of each joint of one person by frame of `poses`, over joints of the same names; None for several people."""
-    if poses.valid.shape[1] != 1 or truth.valid.shape[1] != 1:
-        return None
-    names = [name for name in poses.skeleton.names if name in truth.skeleton.names]
-    ours, theirs = poses.skeleton.indices(names), truth.skeleton.indices(names)
-    errors = np.full((len(poses.frames), len(poses.skeleton)), np.nan)
-    place = {frame: row for row, frame in enumerate(truth.frames.tolist())}
-    rows = [(row, place[frame]) for row, frame in enumerate(poses.frames.tolist()) if frame in place]
-    at, there = (list(column) for column in zip(*rows, strict=True))
-    found = poses.points_mm[at, 0][:, list(ours)]
-    known = truth.points_mm[there, 0][:, list(theirs)]
-    both = poses.valid[at, 0][:, list(ours)] & truth.valid[there, 0][:, list(theirs)]
-    values = torch.where(both, joint_errors_mm(found, known), torch.nan).numpy()
-    errors[np.ix_(at, list(ours))] = values
-    return errors

@@ -21,8 +21,9 @@ from trivox.files.results import Result, load_result
 from trivox.geometry.poses import Poses
 from trivox.summary import Summary, read_summary
 from trivox.view.colours import LEFT, RIGHT, joint_colours
-from trivox.view.measures import QUANTILES, Reprojection, bone_lengths_mm, errors_mm, reprojection
-from trivox.view.plots import SERIES, bars, heat_table, legend, lines, spreads
+from trivox.view.measures import QUANTILES, Reprojection, bone_lengths_mm, reprojection
+from trivox.view.plots import SERIES, Colour, bars, heat_table, legend, lines, spreads
+from trivox.view.shown import compared
 from trivox.view.verdict import Verdict, verdict
 
 _STYLE = """
@@ -159,8 +160,10 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
 
 def _camera_record(summary: Summary, name: str, quantiles: Sequence[float] | None) -> dict[str, Any]:
     used = next((camera.joints_used for camera in summary.cameras if camera.name == name), None)
-    columns = {f"{share:.0%} within": None if quantiles is None else f"{quantiles[i]:.1f} px" for i, share in _SHARES}
-    return {"camera": name, "joints it helped to place": None if used is None else f"{used:.1%}", **columns}
+    columns = {
+        f"{100 * share:.0f} % within": None if quantiles is None else f"{quantiles[i]:.1f} px" for i, share in _SHARES
+    }
+    return {"camera": name, "joints it helped to place": None if used is None else f"{100 * used:.1f} %", **columns}
 
 
 _SHARES = [(i, share) for i, share in enumerate(QUANTILES) if share >= 0.5]
@@ -197,44 +200,57 @@ def _bone_record(name: str, who: str, length: np.ndarray) -> dict[str, Any]:
         "bone": name.replace("_", " ").replace("-", " to ") + who,
         "mean": f"{there.mean():.0f} mm" if len(there) else None,
         "varies by (standard deviation)": f"{there.std():.1f} mm" if len(there) else None,
-        "known for": f"{len(there) / len(length):.1%} of the time",
+        "known for": f"{100 * len(there) / len(length):.1f} % of the time",
     }
 
 
 def _of_people(poses: Poses, times_s: np.ndarray) -> str:
-    people = poses.valid.shape[1]
+    names, colours = _people(poses)
     shares = 100.0 * poses.valid.numpy().mean(2)
-    names = [f"person {person + 1}" for person in range(people)]
-    colours = [SERIES[person % len(SERIES)] for person in range(people)]
     return _section(
         "People over time",
         "The share of each person's joints that were found. A line at 100 % is good; at 0 % the person is lost, or not "
         "there.",
         legend(names, colours),
-        lines(times_s, {name: shares[:, p] for p, name in enumerate(names)}, colours, "%", size=(190, 900)),
+        lines(times_s, dict(zip(names, shares.T, strict=True)), colours, "%", size=(190, 900)),
     )
 
 
+def _people(poses: Poses) -> tuple[list[str], list[Colour]]:
+    """Their names and colours, the same in every plot."""
+    people = range(poses.valid.shape[1])
+    return [f"person {p + 1}" for p in people], [SERIES[p % len(SERIES)] for p in people]
+
+
 def _of_truth(poses: Poses, truth: Poses, scored: Report, times_s: np.ndarray) -> list[str]:
-    sections = [_section("Against the truth", f"{scored.headline}. Smaller is better.", *_truth_tables(scored))]
-    errors = errors_mm(poses, truth)
-    if errors is not None and np.isfinite(errors).any():
-        over_time = np.array([np.nan if np.isnan(row).all() else float(np.nanmean(row)) for row in errors])
-        by_joint = np.array([np.nan if np.isnan(c).all() else float(np.nanmean(c)) for c in errors.T])
-        names = poses.skeleton.names
-        sections += [
-            _section(
-                "Error over time",
-                "The mean over the joints at each time. Flat and low is good; peaks are moments to draw and look at.",
-                lines(times_s, {"mean error": over_time}, SERIES[:1], "mm"),
+    sections = [
+        _section(
+            "Against the truth", f"{scored.headline}. Good are small errors and high shares.", *_truth_tables(scored)
+        )
+    ]
+    errors_mm = compared(poses, truth).errors_mm
+    if not np.isfinite(errors_mm).any():
+        return sections
+    several, skeleton = poses.valid.shape[1] > 1, poses.skeleton
+    names, colours = _people(poses)
+    who = ", a line for each person, beside the nearest true one" if several else " at each time"
+    return [
+        *sections,
+        _section(
+            "Error over time",
+            f"The mean over the joints{who}. Flat and low is good; peaks are moments to draw and look at.",
+            legend(names, colours) if several else "",
+            lines(times_s, dict(zip(names, _nanmean(errors_mm, 2).T, strict=True)), colours, "mm"),
+        ),
+        _section(
+            "Error of each joint",
+            f"The mean over time{' and people' if several else ''}. Errors of 20 to 30 mm are usual for joints that "
+            "people mark differently.",
+            bars(
+                _named(_nanmean(errors_mm.reshape(-1, len(skeleton)), 0), skeleton.names), joint_colours(skeleton), "mm"
             ),
-            _section(
-                "Error of each joint",
-                "The mean over time. Errors of 20 to 30 mm are usual for joints that people mark differently.",
-                bars(_named(by_joint, names), joint_colours(poses.skeleton), "mm"),
-            ),
-        ]
-    return sections
+        ),
+    ]
 
 
 def _truth_tables(scored: Report) -> list[str]:
@@ -278,3 +294,9 @@ def _nanmedian(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     some = np.asarray(np.isfinite(flat).any(-1))
     filled = np.where(some[..., None], flat, 0.0)
     return np.where(some, np.nanmedian(filled, axis=-1), np.nan)
+
+
+def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean over an axis of what there is, NaN where there is nothing; without NumPy's warning."""
+    some = np.isfinite(values).sum(axis)
+    return np.where(some > 0, np.nansum(values, axis) / np.maximum(some, 1), np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,41 +26,45 @@ from trivox.view.instants import Detections, Filmed, Labelled
 
 
 @dataclass(frozen=True)
+class Footage:
+    """The videos of people, and what belongs to them; a result folder knows its rig and videos, those here go before.
+
+    `cameras` are names in the order of `videos`, where file names do not tell.
+    """
+
+    rig: Rig | None = None
+    videos: Sequence[Path | str] = ()
+    cameras: Sequence[str] = ()
+    image_fit: ImageFit | None = None
+    truth: Path | str | Poses | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Where the rows of a results.pkl come from: a label table, or a config of the published system, which names it.
 
     `pictures` is the folder with the pictures of a label table (.npy); `units` and `skeleton` are those of the results.
     """
 
-    labels: Path
+    labels: Path | str | None = None
     rows: Rows = Rows()
-    pictures: Path | None = None
+    pictures: Path | str | None = None
     units: Units | None = None
     skeleton: str | None = None
 
 
 @contextmanager
-def filmed(
-    result: Path | Poses,
-    *,
-    rig: Rig | None = None,
-    videos: Sequence[Path] = (),
-    cameras: Sequence[str] | None = None,
-    image_fit: ImageFit | None = None,
-    truth: Path | Poses | None = None,
-) -> Iterator[Filmed]:
-    """People over their videos. A result folder knows its rig and videos; those given go before.
-
-    Raises `InputError` where something is missing or does not go together.
-    """
+def filmed(result: Path | Poses, footage: Footage) -> Iterator[Filmed]:
+    """People over their videos. Raises `InputError` where something is missing or does not go together."""
     folder = load_result(result) if isinstance(result, Path) and result.is_dir() else None
     poses = folder.poses if folder else result if isinstance(result, Poses) else load_poses(_path_of(result))
-    rig = rig or (folder.rig if folder else None)
+    rig = footage.rig or (folder.rig if folder else None)
     if rig is None:
         raise InputError("poses alone do not say where the cameras are; give the calibration (--rig) and the videos")
-    paths, names = (list(videos), cameras) if videos else _videos_of(folder, _path_of(result))
-    known = None if truth is None else _truth(truth, poses)
-    with Views.open(rig, paths, cameras=names, image_fit=image_fit) as views:
+    given = [Path(video) for video in footage.videos], footage.cameras
+    paths, names = given if footage.videos else _videos_of(folder, _path_of(result))
+    known = None if footage.truth is None else _truth(footage.truth, poses)
+    with Views.open(rig, paths, cameras=names or None, image_fit=footage.image_fit) as views:
         for note in views.notes:
             say(note)
         same_pixels = folder is not None and _same_pictures(folder.rig, views.rig)
@@ -89,8 +93,8 @@ def _same_pictures(old: Rig, new: Rig) -> bool:
     return sizes is not None and new.cameras.image_hw is not None and torch.equal(sizes, new.cameras.image_hw)
 
 
-def _truth(truth: Path | Poses, poses: Poses) -> Poses:
-    known = truth if isinstance(truth, Poses) else load_poses(truth)
+def _truth(truth: Path | str | Poses, poses: Poses) -> Poses:
+    known = truth if isinstance(truth, Poses) else load_poses(Path(truth))
     if not torch.isin(known.frames, poses.frames).any():
         ours, theirs = (f"{int(p.frames[0])} to {int(p.frames[-1])}" for p in (poses, known))
         raise InputError(
@@ -128,28 +132,32 @@ def _upright(view: Keypoints2D, rig: Rig, v: int, skeleton: Skeleton) -> tuple[T
 
 def labelled(results: Path, dataset: Dataset) -> Labelled:
     """Predictions over the pictures of their dataset. Raises `InputError` where they do not belong to its rows."""
-    known = _of_config(dataset) if dataset.labels.suffix in (".yaml", ".yml") else dataset
-    labels = known.rows.of(labels_of(known.labels, known.pictures))
-    predictions = load_predictions(results, known.skeleton, known.units)
+    if dataset.labels is None:
+        raise InputError(f"{results} does not say which pictures its rows belong to; give the dataset (--labels)")
+    path, pictures = Path(dataset.labels), None if dataset.pictures is None else Path(dataset.pictures)
+    rows = dataset.rows
+    if path.suffix in (".yaml", ".yml"):
+        path, pictures, rows = _of_config(path, pictures, rows)
+    labels = rows.of(labels_of(path, pictures))
+    predictions = load_predictions(results, dataset.skeleton, dataset.units)
     assert isinstance(predictions, Predictions), "a .pkl holds predictions by rows"
     if len(predictions.points_mm) != len(labels):
         raise InputError(
-            f"{results} has {len(predictions.points_mm)} poses, but {len(labels)} rows of {known.labels} are chosen; "
-            "choose those that were predicted (--part, --every, --damaged, --split, --recordings)"
+            f"{results} has {len(predictions.points_mm)} poses, but {len(labels)} rows of {path} are chosen; choose "
+            "those that were predicted, by the config of the run (--labels CONFIG.yaml), --recordings, or Python's rows"
         )
     return Labelled(labels, predictions)
 
 
-def _of_config(dataset: Dataset) -> Dataset:
+def _of_config(config: Path, pictures: Path | None, rows: Rows) -> tuple[Path, Path | None, Rows]:
     """The label table, pictures and rows that a config of the published system names for its test."""
-    config, path = read_reference_training(dataset.labels), dataset.labels
-    if config.test.labels is None:
-        raise InputError(f"{path} names no label file for its test (dataset.val.labels_path); give --labels TABLE")
-    split = None if config.test.split is None else _found(config.test.split, path)
-    damaged = "with" if config.test.damaged else "without"
-    rows = Rows(split=split, damaged=damaged, every=config.test.every) if dataset.rows == Rows() else dataset.rows
-    pictures = dataset.pictures or (None if config.test.root is None else _found(config.test.root, path))
-    return replace(dataset, labels=_found(config.test.labels, path), rows=rows, pictures=pictures)
+    test = read_reference_training(config).test
+    if test.labels is None:
+        raise InputError(f"{config} names no label file for its test (dataset.val.labels_path); give --labels TABLE")
+    split = None if test.split is None else _found(test.split, config)
+    told = Rows(split=split, damaged="with" if test.damaged else "without", every=test.every)
+    root = pictures or (None if test.root is None else _found(test.root, config))
+    return _found(test.labels, config), root, told if rows == Rows() else rows
 
 
 def _found(told: str, config: Path) -> Path:

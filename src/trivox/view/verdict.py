@@ -73,7 +73,7 @@ def _graded(value: float, good: float, fair: float, *, more_is_better: bool = Fa
 def _joints(summary: Summary) -> Check:
     grade = _graded(summary.joints_valid, 0.95, 0.8, more_is_better=True)
     remedy = "See below when people are lost, and draw these frames; ask for fewer people (--people), or add cameras."
-    return _check("joints found", f"{summary.joints_valid:.1%}", "at least 95 %", grade, remedy)
+    return _check("joints found", f"{100 * summary.joints_valid:.1f} %", "at least 95 %", grade, remedy)
 
 
 def _cameras(summary: Summary) -> Check:
@@ -83,7 +83,7 @@ def _cameras(summary: Summary) -> Check:
         f"{least.name} helps little: see whether it looks elsewhere, belongs to another video, or is calibrated "
         "wrongly (trivox calibration check)."
     )
-    value = f"{least.name} helps with {least.joints_used:.0%}"
+    value = f"{least.name} helps with {100 * least.joints_used:.0f} %"
     return _check("joints that each camera helps to place", value, "at least 50 % for each", grade, remedy)
 
 
@@ -93,7 +93,9 @@ def _reprojection(share: float) -> Check:
         "3D and 2D joints disagree: check calibration and synchrony; where a single camera stands out below, look at "
         "it first."
     )
-    return _check("2D and 3D joints apart (median)", f"{share:.1%} of a person's size", "at most 3 %", grade, remedy)
+    return _check(
+        "2D and 3D joints apart (median)", f"{100 * share:.1f} % of a person's size", "at most 3 %", grade, remedy
+    )
 
 
 def _bones(spread_mm: float) -> Check:

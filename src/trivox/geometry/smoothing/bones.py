@@ -41,6 +41,26 @@ def steady_bones(
     return np.where(known[..., None], at, points_mm)
 
 
+def bone_misfit(
+    points_mm: Float[np.ndarray, "F P J 3"],
+    covariance_mm2: Float[np.ndarray, "F P J 3 3"],
+    known: Bool[np.ndarray, "F P J"],
+    bones: Int[np.ndarray, "B 2"],
+) -> Float[np.ndarray, "F P J"]:
+    """How far the lengths of a joint's bones are from their medians, in standard deviations; the worst of its bones."""
+    worst = np.zeros(known.shape)
+    if len(bones) == 0 or len(points_mm) == 0:
+        return worst
+    both = known[:, :, bones[:, 0]] & known[:, :, bones[:, 1]]
+    length_mm, spread_mm = lengths(points_mm, covariance_mm2, both, bones)
+    along, now_mm = _along(points_mm, bones)
+    variance_mm2 = _explained_mm2(along, covariance_mm2, bones) + spread_mm**2
+    misfit = np.where(both, np.abs(now_mm - length_mm) / np.sqrt(variance_mm2), 0)
+    for end in bones.T:
+        np.maximum.at(np.moveaxis(worst, 2, 0), end, np.moveaxis(misfit, 2, 0))
+    return worst
+
+
 def lengths(
     points_mm: np.ndarray, covariance_mm2: np.ndarray, both: np.ndarray, bones: np.ndarray
 ) -> tuple[Float[np.ndarray, "P B"], Float[np.ndarray, "P B"]]:
@@ -49,8 +69,7 @@ def lengths(
     A bone that is seen in too few instants has an infinite spread.
     """
     along, length_mm = _along(points_mm, bones)
-    doubt = covariance_mm2[:, :, bones[:, 0]] + covariance_mm2[:, :, bones[:, 1]]
-    explained_mm2 = np.einsum("fpbi,fpbij,fpbj->fpb", along, doubt, along)
+    explained_mm2 = _explained_mm2(along, covariance_mm2, bones)
     enough = both.sum(0) >= _FEWEST
     seen = both | ~enough  # no median of nothing
     typical_mm = _median(length_mm, seen)
@@ -69,6 +88,12 @@ def _along(points_mm: np.ndarray, bones: np.ndarray) -> tuple[np.ndarray, np.nda
     vector = points_mm[:, :, bones[:, 1]] - points_mm[:, :, bones[:, 0]]
     length = np.linalg.norm(vector, axis=-1)
     return vector / np.maximum(length, 1e-9)[..., None], length
+
+
+def _explained_mm2(along: np.ndarray, covariance_mm2: np.ndarray, bones: np.ndarray) -> np.ndarray:
+    """Variance (F, P, B) of the lengths that comes from the uncertainty of the joints."""
+    doubt = covariance_mm2[:, :, bones[:, 0]] + covariance_mm2[:, :, bones[:, 1]]
+    return np.einsum("fpbi,fpbij,fpbj->fpb", along, doubt, along)
 
 
 def _step(

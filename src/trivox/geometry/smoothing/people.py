@@ -6,16 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.geometry.poses import Poses
-from trivox.geometry.smoothing.bones import steady_bones
+from trivox.geometry.smoothing.bones import bone_misfit, steady_bones
 from trivox.geometry.smoothing.splines import smooth_splines
 
 # Within a quarter of a second people rarely turn back unseen.
 LONGEST_GAP_S = 0.25
+# A gap is filled where its path is known to so many mm (standard deviation along an axis), and where no bone's length
+# there is farther from its own than so many standard deviations: measurements around a gap are wrong more often than
+# elsewhere, because what hides a joint misleads the detector before and after.
+_WORST_KNOWN_MM = 20.0
+_WORST_BONE = 2.0
 
 
 def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
@@ -23,9 +28,10 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
 
     Measurements count by `covariance_mm2` (without it by confidence: the noise is taken as 1 / confidence); a joint of
     confidence 0 counts as missing. Gaps of up to `longest_gap_s` seconds are filled: such a joint is `valid` and has
-    the confidence 0, which measured joints never have (`filled`). Longer gaps, and pieces of fewer than six
-    measurements, stay as they are. `covariance_mm2` of the result is in mm2 as estimated
-    from the recording, and grows in gaps. Not differentiable.
+    the confidence 0, which measured joints never have (`filled`). Longer gaps stay as they are, and so do joints in a
+    gap whose place is not known to 20 mm or would change the length of a bone, and pieces of fewer than six
+    measurements. `covariance_mm2` of the result is in mm2 as estimated from the recording, and grows in gaps. Not
+    differentiable.
 
     Raises `InputError` for a `longest_gap_s` that is no length of time.
     """
@@ -43,6 +49,7 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
         for a in (found.points_mm, found.covariance_mm2, found.known)
     )
     bones = np.array(poses.skeleton.bone_indices, dtype=np.int64).reshape(-1, 2)
+    known = known & (measured.cpu().numpy() | _believable(points, covariance, known, bones))
     points = steady_bones(points, covariance, known, bones)
     scale = torch.from_numpy(found.noise_scale.reshape(people, joints, 1, 1))
     raw_covariance = torch.where(poses.valid[..., None, None].cpu(), noise * scale, 0)
@@ -62,6 +69,18 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
 def filled(poses: Poses) -> Bool[Tensor, "F P J"]:
     """Joints that smoothing has put into gaps: there, but seen by nobody."""
     return poses.valid & (poses.confidence == 0)
+
+
+def _believable(
+    points_mm: Float[np.ndarray, "F P J 3"],
+    covariance_mm2: Float[np.ndarray, "F P J 3 3"],
+    known: Bool[np.ndarray, "F P J"],
+    bones: Int[np.ndarray, "B 2"],
+) -> Bool[np.ndarray, "F P J"]:
+    """Joints that may stand in a gap."""
+    variance_mm2 = np.trace(covariance_mm2, axis1=-2, axis2=-1) / 3
+    misfit = bone_misfit(points_mm, covariance_mm2, known, bones)
+    return known & (variance_mm2 <= _WORST_KNOWN_MM**2) & (misfit <= _WORST_BONE)
 
 
 def _noise(poses: Poses, measured: Bool[Tensor, "F P J"]) -> Float[Tensor, "F P J 3 3"]:
