@@ -2,8 +2,8 @@
 
 trivox demo && python tools/page_picture.py docs/images/view.jpg trivox-demo --truth src/trivox/demo_scene/truth.npz
 
-Chromium draws with its software renderer, so that no GPU is needed; that takes seconds. Needs `trivox[view]`, Playwright
-and Chromium (Debian: apt-get install chromium).
+Chromium draws with its software renderer, so that no GPU is needed. Needs `trivox[view]`, Playwright and Chromium
+(Debian: apt-get install chromium).
 """
 
 from __future__ import annotations

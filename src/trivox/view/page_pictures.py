@@ -150,7 +150,7 @@ class PicturesOver:
         self._pictures = None if content.views is None else Pictures(content.views)
 
     def at(self, frame: int, longest_px: Sequence[int], people: list[Drawn] | None = None) -> list[Picture]:
-        """In the order of the rig's cameras, each with its longest side; everybody is drawn unless `people` says whom."""
+        """In the order of the rig's cameras, each of its size; everybody is drawn unless `people` says whom."""
         rig, views = self._content.rig, self._content.views
         if rig is None:
             return []

@@ -20,7 +20,6 @@ from trivox.view.scene3d import (
     Solids,
     bone_radii_m,
     bone_solids,
-    camera_positions_m,
     first_look,
     floor_of,
     frusta,
