@@ -22,8 +22,8 @@ from trivox.view.shown import load_content
 
 WIDTH, HEIGHT, QUALITY = 1500, 860, 88
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-# viser's notice that this machine draws without a GPU.
-WITHOUT_NOTICE = ".mantine-Notifications-root { display: none }"
+# Without viser's notice that this machine draws without a GPU, and without its slow fading in of the scene.
+STYLE = ".mantine-Notifications-root { display: none } canvas { opacity: 1 !important; transition: none !important }"
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def screenshot(address: str, seconds: float) -> np.ndarray:
         page: Page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_default_timeout(120_000)
         page.goto(address)
-        page.add_style_tag(content=WITHOUT_NOTICE)
+        page.add_style_tag(content=STYLE)
         page.wait_for_timeout(1000 * seconds)
         screen = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
         browser.close()
