@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--instant", type=int, default=26)
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long the browser has to draw")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long the browser has to draw")
     arguments = parser.parse_args()
     with LivePage(load_content(arguments.results, truth=arguments.truth)) as live:
         live.go_to(arguments.instant)
@@ -49,7 +49,7 @@ def screenshot(address: str, seconds: float) -> np.ndarray:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page: Page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(600_000)
         page.goto(address)
         page.add_style_tag(content=STYLE)
         page.wait_for_timeout(1000 * seconds)
