@@ -24,7 +24,8 @@ from trivox.files.poses import load_poses, save_poses
 from trivox.geometry.poses import Poses
 from trivox.view.page import view
 from trivox.view.page_panel import joint_table
-from trivox.view.scene3d import bone_solids, floor_of, frusta
+from trivox.view.page_pick import Picked, picked_by, words_of
+from trivox.view.scene3d import FIELD_OF_VIEW, Floor, bone_solids, first_look, floor_of, frusta, known_points_m
 from trivox.view.shown import compared, load_content
 
 SCENE = Path(str(files("trivox"))) / "demo_scene"
@@ -77,6 +78,52 @@ def test_frusta_are_turned_like_their_cameras() -> None:
     for v, shape in enumerate(shapes):
         np.testing.assert_allclose(rotation(shape.wxyz), rig.cameras.R[v].mT.numpy(), atol=1e-6)
         np.testing.assert_allclose(shape.position_m * 1e3, rig.cameras.position_mm[v].numpy(), atol=1e-6)
+
+
+def test_the_first_look_cuts_nobody_and_no_camera_and_wastes_no_room() -> None:
+    random = np.random.default_rng(0)
+    people, narrow = [truth()], np.tan(FIELD_OF_VIEW / 2) * np.array([0.8, 1.0])
+    for _ in range(8):
+        up = random.normal(size=3)
+        up /= np.linalg.norm(up)
+        corners = known_points_m(people[0]).mean(0) + random.normal(scale=3, size=(4, 5, 3))
+        look = first_look(people, Floor(up, np.zeros(3), 4.0), corners)
+        back = (look.from_m - look.at_m) / np.linalg.norm(look.from_m - look.at_m)
+        across = np.cross(up, back) / np.linalg.norm(np.cross(up, back))
+        seen = np.concatenate([known_points_m(people[0]), corners.reshape(-1, 3)]) - look.from_m
+        picture = seen @ np.stack([across, np.cross(back, across)]).T / (seen @ -back)[:, None] / narrow
+        assert (seen @ -back > 0).all()
+        assert 0.8 < np.abs(picture).max() < 0.93
+
+
+def test_a_camera_far_away_does_not_make_people_tiny() -> None:
+    poses = truth()
+    near = first_look([poses], Floor(np.array([0, 0, 1.0]), np.zeros(3), 4.0), np.zeros((0, 5, 3)))
+    far = first_look([poses], Floor(np.array([0, 0, 1.0]), np.zeros(3), 4.0), np.full((1, 5, 3), 500.0))
+    assert np.linalg.norm(far.from_m - far.at_m) < 2 * np.linalg.norm(near.from_m - near.at_m)
+
+
+def test_a_click_means_the_joint_that_lies_on_its_ray(result: Path) -> None:
+    content = load_content([result], truth=SCENE / "truth.npz")
+    poses, eye = content.results[0].poses, np.array([3.0, -4.0, 2.0])
+    for joint in range(17):
+        to_joint = poses.points_mm[5, 0, joint].numpy() / 1000 - eye
+        sight = to_joint / np.linalg.norm(to_joint)
+        assert picked_by(content, 5, frozenset(), eye, sight) == Picked(0, 0, joint)
+        assert picked_by(content, 5, frozenset(), eye, -sight) is None
+        assert picked_by(content, 5, frozenset({content.results[0].name}), eye, sight) is None
+        assert picked_by(content, 5, frozenset(), eye, np.array([0, 0, 1.0])) is None
+
+
+def test_of_a_joint_its_error_is_said_and_its_confidence_where_nobody_knows(result: Path) -> None:
+    wrist = Picked(0, 0, 9)
+    said = words_of(load_content([result], truth=SCENE / "truth.npz"), wrist, 5)
+    assert said is not None and said[0] == "left wrist: 30 mm off"
+    alone = load_content([result])
+    said = words_of(alone, wrist, 5)
+    assert said is not None and said[0] == "left wrist: confidence 1.00"
+    np.testing.assert_allclose(said[1] * 1000, alone.results[0].poses.points_mm[5, 0, 9].numpy())
+    assert words_of(alone, wrist, 999) is None
 
 
 def test_without_up_the_floor_is_found_from_people_and_said() -> None:
@@ -176,6 +223,16 @@ class Tab:
         raise AssertionError("no person in orange and blue appears")
 
 
+# Where on the screen the left wrist of the first person of a node of joints is.
+WRIST_AT = """(node) => {
+  const seen = window.__viserMutable, tree = window.__viserSceneTree.getState(), placed = seen.nodeRefFromName[node];
+  const at = placed.position.clone().fromArray(tree[node].message.props.batched_positions, 3 * 9)
+    .applyMatrix4(placed.matrixWorld).project(seen.camera);
+  const view = seen.canvas.getBoundingClientRect();
+  return [view.left + (at.x + 1) / 2 * view.width, view.top + (1 - at.y) / 2 * view.height];
+}"""
+
+
 def alone(result: Path, tmp_path: Path) -> Path:
     """The people only: pictures have colours of their own."""
     return Path(shutil.copy(result / "poses.npz", tmp_path / "people.npz"))
@@ -190,6 +247,10 @@ def test_the_page_shows_people_and_plays(result: Path, browser: Any, tmp_path: P
         running.start()
         tab = Tab(browser, live.address)
         before = tab.people()
+        tab.page.mouse.click(*tab.page.evaluate(WRIST_AT, "/results/people.npz/joints"))
+        tab.page.wait_for_function(
+            "() => window.__viserSceneTree.getState()['/joint'].message.props.text === 'left wrist: 30 mm off'"
+        )
         live._speed.value = "0.1x"  # as fast as a machine without a GPU draws
         tab.page.get_by_role("button", name="Play").dispatch_event("click")
         tab.page.wait_for_function("() => document.body.innerText.includes('Pause')")
@@ -211,6 +272,10 @@ def test_a_saved_page_plays_by_itself(result: Path, browser: Any, tmp_path: Path
     first = time.inner_text()
     tab.page.wait_for_function("t => document.querySelector('#trivox-time').innerText !== t", arg=first)
     assert "30.0" in tab.page.locator("#trivox-table").inner_text()
+    tab.page.keyboard.press("Space")  # pauses
+    tab.page.wait_for_timeout(1000)
+    tab.page.mouse.move(*tab.page.evaluate(WRIST_AT, "/results/people.npz/joints"))
+    tab.page.wait_for_function("() => document.querySelector('#trivox-words').innerText === 'left wrist: 30 mm off'")
     assert [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert tab.faults == []
 

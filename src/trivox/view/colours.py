@@ -5,6 +5,8 @@ RGB, 0 to 255.
 
 from __future__ import annotations
 
+from functools import cache
+
 from trivox.geometry.skeletons import Skeleton
 
 RGB = tuple[int, int, int]
@@ -14,11 +16,13 @@ RIGHT: RGB = (60, 140, 230)
 MIDDLE: RGB = (120, 120, 120)
 
 
+@cache
 def joint_colours(skeleton: Skeleton) -> tuple[RGB, ...]:
     """The colour of each joint, by its name."""
     return tuple(_of_name(name) for name in skeleton.names)
 
 
+@cache
 def bone_colours(skeleton: Skeleton) -> tuple[RGB, ...]:
     """The colour of each bone: that of a side where it ends there and does not come from the other side."""
     return tuple(_of_bone(*bone) for bone in skeleton.bones)

@@ -11,6 +11,8 @@ pictures take long, frames are left out.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -75,9 +77,15 @@ def show_page(content: Content, port: int | None, browser: bool) -> None:
         if page.scene.floor.note:
             say(page.scene.floor.note)
         print(f"{page.address} shows {', '.join(shown.name for shown in content.results)}; Ctrl-C ends it", flush=True)
-        if browser:
+        if browser and _has_screen():
             threading.Thread(target=webbrowser.open, args=(page.address,), daemon=True).start()
         try:
             page.run()
         except KeyboardInterrupt:
             print("ended")
+
+
+def _has_screen() -> bool:
+    """Whether a browser can show itself; on a Linux machine without a screen, one of text would take the terminal."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return not sys.platform.startswith("linux") or any(name in os.environ for name in names)

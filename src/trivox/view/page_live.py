@@ -10,7 +10,8 @@ import numpy as np
 
 from trivox.view.page_colours import MODES, Mode
 from trivox.view.page_panel import joint_table, legend
-from trivox.view.page_pictures import Picture, PicturesOver, drawn_people, mosaic, shrunk
+from trivox.view.page_pick import Picked, picked_by, words_of
+from trivox.view.page_pictures import Picture, PicturesOver, drawn_people, mosaic
 from trivox.view.page_scene import Instant, Scene
 from trivox.view.page_server import HOST, start_server, stop_server
 from trivox.view.shown import Content, Shown
@@ -36,6 +37,8 @@ class LivePage:
         self._ended = threading.Event()
         self._showing, self._closed = threading.Lock(), False
         self._clock: tuple[float, int] | None = None  # when playing began, and at which instant
+        self._picked: Picked | None = None
+        self.server.scene.on_click()(self._clicked)
         self._add_controls()
         self._step()
 
@@ -84,8 +87,8 @@ class LivePage:
         frame = int(self.content.frames[index])
         pictures = self._drawn(frame)
         with self.server.atomic():
-            small = [shrunk(picture, _FRUSTUM_PX) for picture in pictures]
-            self.scene.show(Instant(frame, self._mode, small))
+            self.scene.show(Instant(frame, self._mode, pictures))
+            self._point_out(frame)
             if self._time.value != index:
                 self._time.value = index
             self._where.content = f"frame **{frame}** &nbsp; {frame / self.content.fps:.2f} s"
@@ -95,15 +98,32 @@ class LivePage:
                 self._view.image = self._chosen(pictures, self._view_choice.value)
         self.server.flush()
 
+    def _point_out(self, frame: int) -> None:
+        said = None if self._picked is None else words_of(self.content, self._picked, frame)
+        self.scene.point_out(*(("", None) if said is None else said))
+
+    def _clicked(self, event: Any) -> None:
+        """A click on a joint asks about it; one beside all joints ends that."""
+        frame = int(self.content.frames[self._shown or 0])
+        eye, sight = np.array(event.ray_origin), np.array(event.ray_direction)
+        self._picked = picked_by(self.content, frame, self._hidden, eye, sight)
+        self._changed.set()
+
+    @property
+    def _hidden(self) -> frozenset[str]:
+        return frozenset(name for name, box in self._visible.items() if not box.value)
+
     @property
     def _mode(self) -> Mode:
         return next(mode for mode in get_args(Mode) if mode == self._colour.value)
 
     def _drawn(self, frame: int) -> list[Picture]:
         """The picture of each camera, with those drawn over who are ticked."""
-        hidden = frozenset(name for name, box in self._visible.items() if not box.value)
-        people = drawn_people(self.content, hidden) if self._overlay.value else []
-        return self._pictures.at(frame, _PANEL_PX, people)
+        people = drawn_people(self.content, self._hidden) if self._overlay.value else []
+        names = () if self.content.rig is None else self.content.rig.names
+        alone = None if self._view_choice is None else self._view_choice.value
+        sizes = [_PANEL_PX if name == alone or len(names) < 3 else _FRUSTUM_PX for name in names]
+        return self._pictures.at(frame, sizes, people)
 
     def _chosen(self, pictures: list[Picture], choice: str) -> Picture:
         assert self.content.rig is not None
@@ -150,7 +170,11 @@ class LivePage:
         """Who moves the slider wants that instant, and no more playing; the page's own moves have no client."""
         if event.client is not None:
             self.play(False)
-            self._wanted = min(int(self._time.value), len(self.content.frames) - 1)
+            self.go_to(int(self._time.value))
+
+    def go_to(self, index: int) -> None:
+        """Show this instant, or the last where there are fewer."""
+        self._wanted = min(index, len(self.content.frames) - 1)
 
     def play(self, on: bool) -> None:
         """Play from the present instant on, or stop."""

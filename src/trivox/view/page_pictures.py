@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -57,8 +57,12 @@ def shrunk(picture: Picture, longest_px: int) -> Picture:
     factor = longest_px / max(picture.shape[:2])
     if factor >= 1:
         return np.ascontiguousarray(picture)
-    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    h, w = picture.shape[:2]
+    size = (max(1, round(w * factor)), max(1, round(h * factor)))
+    while w % 2 == h % 2 == 0 and w >= 2 * size[0] and h >= 2 * size[1]:  # OpenCV halves many times faster
+        w, h = w // 2, h // 2
+        picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if w < 2 * size[0] else cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -118,13 +122,17 @@ def mosaic(pictures: list[Picture], names: list[str], width_px: int) -> Picture:
         top = i // columns * tile_h + (tile_h - size[1]) // 2
         left = i % columns * tile_w + (tile_w - size[0]) // 2
         field[top : top + size[1], left : left + size[0]] = fitted
-        _write(field, name, (i % columns * tile_w + 6, i // columns * tile_h + 16))
+        _write(field, name, (i % columns * tile_w, i // columns * tile_h))
     return field
 
 
-def _write(picture: Picture, text: str, at: tuple[int, int]) -> None:
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)
+def _write(picture: Picture, text: str, corner: tuple[int, int]) -> None:
+    """A name in the upper left corner of a tile, legible where the field is shown at a third of its size."""
+    scale = picture.shape[1] / 900
+    at = (corner[0] + round(12 * scale), corner[1] + round(36 * scale))
+    for colour, thickness in (((0, 0, 0), 7), ((255, 255, 255), 2)):
+        thick = max(1, round(thickness * scale))
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 1.1 * scale, colour, thick, cv2.LINE_AA)
 
 
 def blank(image_hw: tuple[int, int], longest_px: int) -> Picture:
@@ -141,18 +149,19 @@ class PicturesOver:
         self._content = content
         self._pictures = None if content.views is None else Pictures(content.views)
 
-    def at(self, frame: int, longest_px: int, people: list[Drawn] | None = None) -> list[Picture]:
-        """In the order of the rig's cameras; everybody is drawn unless `people` says whom."""
+    def at(self, frame: int, longest_px: Sequence[int], people: list[Drawn] | None = None) -> list[Picture]:
+        """In the order of the rig's cameras, each of its size; everybody is drawn unless `people` says whom."""
         rig, views = self._content.rig, self._content.views
         if rig is None:
             return []
         stored = None if self._pictures is None else self._pictures.at(frame)
         of_camera = {} if stored is None or views is None else dict(zip(views.rig.names, stored, strict=True))
         drawn, cameras = [], rig.upright_cameras
-        for v, (name, image_hw) in enumerate(zip(rig.names, self._content.image_hw, strict=True)):
+        people = drawn_people(self._content) if people is None else people
+        for v, (name, image_hw, px) in enumerate(zip(rig.names, self._content.image_hw, longest_px, strict=True)):
             picture = of_camera.get(name)
-            canvas = blank(image_hw, longest_px) if picture is None else shrunk(picture, longest_px)
-            draw_over(canvas, cameras[v], image_hw, drawn_people(self._content) if people is None else people, frame)
+            canvas = blank(image_hw, px) if picture is None else shrunk(picture, px)
+            draw_over(canvas, cameras[v], image_hw, people, frame)
             drawn.append(canvas)
         return drawn
 

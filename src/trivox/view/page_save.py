@@ -22,7 +22,7 @@ from trivox.progress import progress, say
 from trivox.view.page_colours import Mode
 from trivox.view.page_panel import legend, mean_errors_mm
 from trivox.view.page_pictures import Picture, PicturesOver
-from trivox.view.page_scene import Instant, Scene
+from trivox.view.page_scene import Instant, Scene, joints_node
 from trivox.view.page_server import start_server, stop_server
 from trivox.view.shown import Content, Shown, at_frame
 
@@ -58,7 +58,7 @@ def _whole(content: Content, frames: np.ndarray) -> str:
         pictures: list[list[str]] = []
         with progress("saving", len(frames)) as count:
             for i, frame in enumerate(frames.tolist()):
-                drawn = over.at(frame, _PANEL_PX) if i % step == 0 else []
+                drawn = over.at(frame, [_PANEL_PX] * len(content.image_hw)) if i % step == 0 else []
                 if drawn:
                     pictures.append([_data_url(picture) for picture in drawn])
                 scene.show(Instant(frame, mode, [_small(picture) for picture in drawn]))
@@ -103,7 +103,8 @@ def _table(shown: Shown, frames: np.ndarray) -> dict[str, Any]:
     people = shown.poses.points_mm.shape[1]
     valid, confidence = shown.poses.valid.numpy(), shown.poses.confidence.double().numpy()
     sure = np.where(valid, confidence, np.nan)
-    table = {"name": shown.name, "joints": list(shown.poses.skeleton.names), "people": people}
+    table: dict[str, Any] = {"name": shown.name, "joints": list(shown.poses.skeleton.names), "people": people}
+    table["node"] = joints_node(shown.name)
     table["confidence"] = [None if row is None else _plain(sure[row], 2) for row in rows]
     if shown.compared is not None:
         errors = shown.compared.errors_mm

@@ -13,12 +13,13 @@ from jaxtyping import Float, UInt8
 from trivox.geometry.poses import Poses
 from trivox.view.page_colours import Mode, person_colours
 from trivox.view.scene3d import (
+    FIELD_OF_VIEW,
     M_PER_MM,
     Floor,
+    Frustum,
     Solids,
     bone_radii_m,
     bone_solids,
-    camera_positions_m,
     first_look,
     floor_of,
     frusta,
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
 
 _INK, _GRID, _SECTION = (70, 74, 82), (222, 224, 228), (190, 194, 200)
 _DIFFERENCE = (214, 40, 57)
-_FIELD_OF_VIEW = np.deg2rad(50)
-# How deep a frustum is, as a share of the way from the camera to the people.
-_FRUSTUM_SHARE, _FRUSTUM_M = 0.1, (0.12, 0.6)
+# How large a frustum is, as a share of the way from the camera to the people.
+_FRUSTUM_SHARE, _FRUSTUM_M = 0.075, (0.1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,18 @@ class Scene:
         self.content = content
         self.floor = floor_of(content.everybody, content.rig)
         self._server = server
+        rig = content.rig
+        self._frusta = [] if rig is None else frusta(rig.upright_cameras, content.image_hw)
+        self._camera_m = _frustum_scale_m(self._frusta, self.floor)
         self._prepare_look()
         if dimmed:
             server.scene.configure_environment_map("warehouse", environment_intensity=0.35)
         self.ground = self._add_ground()
         self.cameras = self._add_cameras()
+        self._words = server.scene.add_label("/joint", "", anchor="bottom-left", visible=False)
         several = len(content.results) > 1
         self.results = [
-            _PeopleNodes(server, f"/results/{node_name(shown.name)}", shown.poses, self.floor, shown.name * several)
+            _PeopleNodes(server, results_node(shown.name), shown.poses, self.floor, shown.name * several)
             for shown in content.results
         ]
         self.truth = None
@@ -87,11 +91,18 @@ class Scene:
             if picture is not None:
                 camera.image = picture
 
+    def point_out(self, words: str, at_m: Float[np.ndarray, "3"] | None) -> None:
+        """Say something of a place; of none without one."""
+        self._words.visible = at_m is not None
+        if at_m is not None:
+            self._words.text, self._words.position = words, at_m
+
     def _prepare_look(self) -> None:
-        scene, look = self._server.scene, first_look(self.content.everybody, self.floor, self.content.rig)
-        scene.set_up_direction(tuple(self.floor.up.tolist()))
+        corners = np.array([shape.corners_m(self._camera_m) for shape in self._frusta]).reshape(-1, 5, 3)
+        look = first_look(self.content.everybody, self.floor, corners)
+        self._server.scene.set_up_direction(tuple(self.floor.up.tolist()))
         camera = self._server.initial_camera
-        camera.position, camera.look_at, camera.fov = look.from_m, look.at_m, _FIELD_OF_VIEW
+        camera.position, camera.look_at, camera.fov = look.from_m, look.at_m, FIELD_OF_VIEW
         camera.up = self.floor.up
 
     def _add_ground(self) -> SceneNodeHandle:
@@ -112,20 +123,16 @@ class Scene:
         )
 
     def _add_cameras(self) -> list[CameraFrustumHandle]:
-        rig = self.content.rig
-        if rig is None:
-            return []
-        away = np.linalg.norm(camera_positions_m(rig) - self.floor.centre_m, axis=-1)
-        depth = float(np.clip(_FRUSTUM_SHARE * np.median(away), *_FRUSTUM_M))
+        names = () if self.content.rig is None else self.content.rig.names
         handles = []
-        for name, shape in zip(rig.names, frusta(rig.upright_cameras, self.content.image_hw), strict=True):
+        for name, shape in zip(names, self._frusta, strict=True):
             path = f"/cameras/{node_name(name)}"
             handles.append(
                 self._server.scene.add_camera_frustum(
                     path,
                     fov=shape.vertical_fov,
                     aspect=shape.aspect,
-                    scale=depth,
+                    scale=self._camera_m,
                     thickness=2.0,
                     thickness_units="screen",
                     color=_INK,
@@ -139,6 +146,11 @@ class Scene:
             )
             self._server.scene.add_label(f"{path}/name", name, anchor="bottom-center")
         return handles
+
+
+def _frustum_scale_m(shapes: Sequence[Frustum], floor: Floor) -> float:
+    away = [float(np.linalg.norm(shape.position_m - floor.centre_m)) for shape in shapes]
+    return float(np.clip(_FRUSTUM_SHARE * np.median(away), *_FRUSTUM_M)) if away else 0.0
 
 
 class _PeopleNodes:
@@ -221,3 +233,13 @@ def differences_m(shown: Shown, frame: int) -> Float[np.ndarray, "N 2 3"]:
 def node_name(name: str) -> str:
     """A name as one step of a path in the scene tree."""
     return name.replace("/", " ").strip() or "-"
+
+
+def results_node(name: str) -> str:
+    """Where the people of a result are in the scene tree."""
+    return f"/results/{node_name(name)}"
+
+
+def joints_node(name: str) -> str:
+    """Where their joints are: one solid each, those of the first person first."""
+    return f"{results_node(name)}/joints"

@@ -5,6 +5,7 @@ Everything is in metres of the world, which is neither turned nor moved; no draw
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,13 @@ _FACE = ("eye", "ear", "nose")
 _ABOVE_FLOOR_M = {"toe": 0.02, "heel": 0.03, "ankle": 0.08}
 # A floor that is found so near to the origin's height is that of the origin, where calibrations put it.
 _ORIGIN_M = 0.12
-# The first look comes from so far above the horizon, past cameras by up to so much; radians.
-_PITCH, _CLEAR = 0.4, 1.2
+FIELD_OF_VIEW = np.deg2rad(50)  # from the bottom of the scene to its top
+# The first look: ways around the people from their front, and above the horizon.
+_ANGLES = np.deg2rad([25, -25, 40, -40, 10, -10, 60, -60, 85, -85, 120, -120, 150, 180])
+_PITCHES = (0.35, 0.55)
+# It fills so much of a scene that is so much narrower than high (between two panels); it leaves cameras out rather than
+# to stand so many times farther away than people alone need.
+_FILLED, _NARROWEST, _FARTHER = 0.92, 0.8, 10.0
 _HIDDEN = 1e-6  # the size of a solid that is not there: zero has no inverse
 
 Vector = Float[np.ndarray, "3"]
@@ -119,34 +125,61 @@ class Look:
     at_m: Vector
 
 
-def first_look(people: Sequence[Poses], floor: Floor, rig: Rig | None) -> Look:
-    """At all the people, from their front and a little above, near enough to see joints; past the cameras."""
+def first_look(people: Sequence[Poses], floor: Floor, cameras_m: Float[np.ndarray, "V 5 3"]) -> Look:
+    """At all the people and the corners of all cameras, nothing cut, from their front and above.
+
+    Of the ways around the people that one is taken which has them large, not behind cameras, and from their front.
+    """
     points = np.concatenate([known_points_m(poses) for poses in people])
     if not len(points):
         points = floor.centre_m + np.array([[0.0, 0.0, 0.0], 1.8 * floor.up])
     low, high = np.percentile(points, 2, axis=0), np.percentile(points, 98, axis=0)
-    centre, extent = (low + high) / 2, float(np.linalg.norm(high - low))
-    distance = 1.3 + 1.1 * max(extent, 1.5)
-    front = _front(people, floor.up)
-    angles = np.deg2rad([25, -25, 40, -40, 10, -10, 60, -60, 85, -85, 120, -120, 150, 180])
-    ways = [np.cos(_PITCH) * _turned(front, floor.up, a) + np.sin(_PITCH) * floor.up for a in angles]
-    worth = [
-        min(_clearance(centre, centre + distance * way, rig), _CLEAR) - 0.1 * abs(angle)
-        for way, angle in zip(ways, angles, strict=True)
-    ]
-    best = int(np.argmax(worth))
-    return Look(centre + distance * ways[best], centre)
+    reach = np.maximum((high - low) / 2 + 0.1, 0.5)
+    bodies = (low + high) / 2 + reach * (2 * np.indices((2, 2, 2)).reshape(3, 8).T - 1)
+    front, all_m = _front(people, floor.up), np.concatenate([bodies, cameras_m.reshape(-1, 3)])
+    looks, worth = [], []
+    for angle, pitch in itertools.product(_ANGLES, _PITCHES):
+        back = np.cos(pitch) * _turned(front, floor.up, angle) + np.sin(pitch) * floor.up
+        look, near = _fitting(all_m, back, floor.up), _fitting(bodies, back, floor.up)
+        farther = float((look.from_m - bodies.mean(0)) @ back / ((near.from_m - bodies.mean(0)) @ back))
+        looks.append(look if farther < _FARTHER else near)
+        worth.append(-2 * _covered(looks[-1], bodies, cameras_m, floor.up) - np.log(farther) - 0.1 * abs(angle))
+    return looks[int(np.argmax(worth))]
 
 
-def _clearance(at_m: Vector, eye_m: Vector, rig: Rig | None) -> float:
-    """The smallest angle at the eye between the middle of the people and a camera before them, in radians."""
-    if rig is None:
-        return np.pi
-    to_cameras, sight = camera_positions_m(rig) - eye_m, at_m - eye_m
-    away = np.linalg.norm(to_cameras, axis=-1)
-    cosine = to_cameras @ sight / np.maximum(away * np.linalg.norm(sight), 1e-9)
-    before = away < np.linalg.norm(sight)
-    return float(np.arccos(np.clip(cosine[before], -1, 1)).min(initial=np.pi))
+def _covered(
+    look: Look, bodies_m: Float[np.ndarray, "N 3"], cameras_m: Float[np.ndarray, "V 5 3"], up: Vector
+) -> float:
+    """The share of the people's box in the picture that lies behind boxes of cameras before them; may exceed 1."""
+    back = _unit(look.from_m - look.at_m)
+    across = _unit(np.cross(up, back))
+    axes = np.stack([across, np.cross(back, across), -back])
+
+    def box(points_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen = (points_m - look.from_m) @ axes.T
+        flat = seen[..., :2] / np.maximum(seen[..., 2:], 1e-3)
+        return flat.min(-2), flat.max(-2), seen[..., 2].mean(-1)
+
+    low, high, depth = box(bodies_m[None])
+    camera_low, camera_high, camera_depth = box(cameras_m)
+    sides = np.clip(np.minimum(high, camera_high) - np.maximum(low, camera_low), 0, None)
+    return float((sides.prod(-1) * (camera_depth < depth)).sum() / (high - low).prod())
+
+
+def _fitting(points_m: Float[np.ndarray, "N 3"], back: Vector, up: Vector) -> Look:
+    """The nearest look along -`back` that has all points in the picture, to each side with the same margin.
+
+    A point at x across and z towards the viewer is within a half-width of w per depth where |x - s| <= w (d - z), for a
+    viewer moved by s across and d back: the points that bind at both edges give s and d.
+    """
+    across = _unit(np.cross(up, back))
+    axes, toward = np.stack([across, np.cross(back, across)]), points_m @ back
+    half = np.tan(FIELD_OF_VIEW / 2) * _FILLED * np.array([_NARROWEST, 1.0])[:, None]
+    beyond = (axes @ points_m.T + half * toward).max(1)
+    before = (-(axes @ points_m.T) + half * toward).max(1)
+    away = ((beyond + before) / (2 * half[:, 0])).max()
+    middle = axes.T @ ((beyond - before) / 2)
+    return Look(middle + away * back, middle + np.median(toward) * back)
 
 
 def _front(people: Sequence[Poses], up: Vector) -> Vector:
@@ -232,6 +265,18 @@ class Frustum:
     position_m: Vector
     vertical_fov: float
     aspect: float
+
+    def corners_m(self, scale_m: float) -> Float[np.ndarray, "5 3"]:
+        """Its tip, and the corners of its picture. viser draws all lenses with one volume: narrow ones are deep."""
+        half = np.tan(self.vertical_fov / 2)
+        depth = scale_m / np.cbrt(half**2 * self.aspect / 3)
+        corners = depth * np.array([[x * half * self.aspect, y * half, 1.0] for x in (-1, 1) for y in (-1, 1)])
+        return self.position_m + np.concatenate([np.zeros((1, 3)), _rotated(self.wxyz, corners)])
+
+
+def _rotated(wxyz: Float[np.ndarray, "4"], points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    axis = np.broadcast_to(wxyz[1:], points.shape)
+    return points + 2 * np.cross(axis, np.cross(axis, points) + wxyz[0] * points)
 
 
 def frusta(cameras: Cameras, image_hw: Sequence[tuple[int, int]]) -> list[Frustum]:
