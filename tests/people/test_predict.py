@@ -13,6 +13,7 @@ import trivox
 from trivox.cli import main
 from trivox.files.results import load_result
 from trivox.geometry.skeletons import COCO_17, H36M_17, converted
+from trivox.options import Method
 from trivox.people.follow import Follower
 from trivox.people.networks import Networks
 
@@ -29,7 +30,7 @@ def dot_networks(monkeypatch):
     return networks
 
 
-def predicted(rig, folders, method="ransac", **options):
+def predicted(rig, folders, method: Method = "ransac", **options):
     """What the dots' own networks say: a model that comes along knows people, not dots."""
     return trivox.predict(rig, folders, method=method, **options)
 
