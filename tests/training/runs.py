@@ -8,6 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import safetensors.torch
+import torch
 import yaml
 from tables import small_labels
 
@@ -86,3 +88,31 @@ def records(run: Path, kind: str = "training") -> list[dict[str, Any]]:
 
 def losses(run: Path) -> list[float]:
     return [record["loss"] for record in records(run)]
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(path)
+
+
+def texts_of(path: Path) -> dict[str, str]:
+    """The texts that stand before the tensors of a file."""
+    content = path.read_bytes()
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    """Bit for bit: losses, scores, all that the state holds, and both models; and nothing is left lying about."""
+
+    def told(path: Path) -> list[dict[str, Any]]:
+        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+        measured = ("data_s", "compute_s", "evaluation_s", "memory_mb")
+        return [{key: value for key, value in line.items() if key not in measured} for line in lines]
+
+    assert told(run) == told(other)
+    for name in ("state", "last", "best"):
+        ours, theirs = run / f"{name}.safetensors", other / f"{name}.safetensors"
+        assert texts_of(ours) == texts_of(theirs)
+        tensors, expected = tensors_of(ours), tensors_of(theirs)
+        assert tensors.keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in tensors.items())
+    assert {path.name for path in run.iterdir()} == {path.name for path in other.iterdir()}
