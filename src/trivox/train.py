@@ -33,6 +33,7 @@ from trivox.training.board import Board
 from trivox.training.config import Experiment, LabelData
 from trivox.training.experiment_files import load_experiment
 from trivox.training.kept import KeptBatches, KeptScenes
+from trivox.training.kept_rows import KeptRows
 from trivox.training.labelled import LabelledBatches
 from trivox.training.new_models import new_model
 from trivox.training.objective import Answering, Found, Question, Shared, answered, keys_without_number, losses_of
@@ -284,15 +285,14 @@ def batches_of(
     experiment: Experiment, model: Model, processes: Processes
 ) -> LabelledBatches | RenderedBatches | KeptBatches:
     """Batches of the experiment's data, the share of this process."""
-    data = experiment.data
-    if isinstance(data, LabelData):
-        return LabelledBatches(experiment, data, model, processes.rank, processes.size)
-    if data.kept is not None:
-        kept = KeptScenes(data, model, experiment.augmentation, experiment.seed).drawn(
-            processes, experiment.run.workers
-        )
-        return KeptBatches(experiment, kept, processes.rank, processes.size)
-    return RenderedBatches(experiment, data, model, processes.rank, processes.size)
+    data, share = experiment.data, (processes.rank, processes.size)
+    if data.kept is None:
+        if isinstance(data, LabelData):
+            return LabelledBatches(experiment, data, model, *share)
+        return RenderedBatches(experiment, data, model, *share)
+    of = KeptRows.to_learn_from if isinstance(data, LabelData) else KeptScenes
+    kept = of(data, model, experiment.augmentation, experiment.seed)  # pyright: ignore[reportArgumentType]
+    return KeptBatches(experiment, kept.drawn(processes, experiment.run.workers), *share)
 
 
 def question_of(batch: Sample, experiment: Experiment, epoch: int) -> Question:

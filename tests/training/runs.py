@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tables import small_labels
 
 from trivox.data.labels import Labels
 from trivox.data.open_labels import save_labels
+from trivox.data.samples import Sample
 
 VOLUMETRIC = {
     "seed": 3,
@@ -49,7 +51,11 @@ ALGEBRAIC = {
 
 def write_dataset(folder: Path, frames: int = 4) -> Path:
     """labels.json with pictures of coloured noise, 8 rows to train on and 4 to test."""
-    labels = small_labels(folder, frames)
+    return write_table(small_labels(folder, frames), folder)
+
+
+def write_table(labels: Labels, folder: Path) -> Path:
+    """The labels with pictures of coloured noise below `folder`."""
     save_labels(labels, folder / "labels.json")
     rng = np.random.default_rng(0)
     for path in sorted({path for row in range(len(labels)) for path in picture_paths(labels, row)}):
@@ -116,3 +122,15 @@ def assert_same_run(run: Path, other: Path) -> None:
         assert tensors.keys() == expected.keys()
         assert all(torch.equal(tensor, expected[key]) for key, tensor in tensors.items())
     assert {path.name for path in run.iterdir()} == {path.name for path in other.iterdir()}
+
+
+def joined(parts: list[Sample]) -> Sample:
+    whole = Sample.concatenated([replace(part, key="") for part in parts])
+    return replace(whole, key=tuple(key for part in parts for key in part.key))
+
+
+def assert_equal(ours: Sample, theirs: Sample) -> None:
+    assert ours.key == theirs.key
+    for name in ("images", "present", "points_mm", "valid", "centre_mm", "row", "boxes_px"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+    assert torch.equal(ours.cameras.K, theirs.cameras.K)

@@ -79,7 +79,7 @@ def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp
     assert_same_run(out, undisturbed)
 
 
-# A checkpoint is the third to the fifth call of what writes tensors: of the second epoch, with steps after it on record.
+# The fifth file of tensors is a state in the second epoch: after one of step 3, three files of epoch 1, two more steps.
 KILLED_WHILE_SAVING = """
 import os, signal, sys
 import safetensors.torch

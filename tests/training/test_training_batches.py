@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from runs import VOLUMETRIC, write_dataset, write_experiment
+from runs import VOLUMETRIC, assert_equal, joined, write_dataset, write_experiment
 
-from trivox.data.samples import Sample
 from trivox.train import new_model
 from trivox.training.config import Experiment, LabelData, RenderedData, ViewsOptions
 from trivox.training.experiment_files import load_experiment
@@ -21,18 +20,6 @@ from trivox.training.rendered import DrawnSamples, RenderedBatches
 RENDERED = {
     "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": ["none"],
 }  # fmt: skip
-
-
-def joined(parts: list[Sample]) -> Sample:
-    whole = Sample.concatenated([replace(part, key="") for part in parts])
-    return replace(whole, key=tuple(key for part in parts for key in part.key))
-
-
-def assert_equal(ours: Sample, theirs: Sample) -> None:
-    assert ours.key == theirs.key
-    for name in ("images", "present", "points_mm", "valid", "centre_mm", "row", "boxes_px"):
-        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
-    assert torch.equal(ours.cameras.K, theirs.cameras.K)
 
 
 def labelled(folder: Path) -> tuple[Experiment, Any]:

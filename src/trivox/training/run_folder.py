@@ -98,9 +98,16 @@ class RunFolder:
         self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """One more line of metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """One more line of metrics.jsonl. Raises `InputError` where it cannot be written."""
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror or error}; make room for it, and the same command with --resume "
+                "goes on from the last state"
+            ) from error
 
     def _lines(self) -> list[dict[str, Any]]:
         """The records, but for a last one that a killed process left half written."""
