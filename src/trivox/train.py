@@ -290,8 +290,9 @@ def batches_of(
         if isinstance(data, LabelData):
             return LabelledBatches(experiment, data, model, *share)
         return RenderedBatches(experiment, data, model, *share)
-    of = KeptRows.to_learn_from if isinstance(data, LabelData) else KeptScenes
-    kept = of(data, model, experiment.augmentation, experiment.seed)  # pyright: ignore[reportArgumentType]
+    vary, seed = experiment.augmentation, experiment.seed
+    is_labelled = isinstance(data, LabelData)
+    kept = KeptRows.to_learn_from(data, model, vary, seed) if is_labelled else KeptScenes(data, model, vary, seed)
     return KeptBatches(experiment, kept.drawn(processes, experiment.run.workers), *share)
 
 

@@ -53,6 +53,12 @@ def test_shares_make_the_whole(kind: Any, tmp_path: Path) -> None:
     workers = replace(experiment, run=replace(experiment.run, workers=2))
     for late, together in zip(made(workers, 0, 1).epoch(1, first=1), whole[1:], strict=True):
         assert_equal(late, together)
+    # So they do after another epoch, whose workers they may share, and after one that was left.
+    batches = made(workers, 0, 1)
+    next(batches.epoch(1))
+    assert len(list(batches.epoch(0))) == 4
+    for later, together in zip(batches.epoch(1), whole, strict=True):
+        assert_equal(later, together)
 
 
 def test_epochs_vary_order_and_boxes(tmp_path: Path) -> None:

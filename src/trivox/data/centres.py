@@ -20,8 +20,8 @@ def centres_of_results(
     """Root joints of the results that belong to the `rows` of a dataset.
 
     The earlier run took every row of the same selection: its poses are put in the order of `indexes`, and every n-th
-    is taken, as the dataset does. Joints besides the root may be missing (NaN). Raises `InputError` where their number is
-    another, an index comes twice, or a root is missing.
+    is taken, as the dataset does. Joints besides the root may be missing (NaN). Raises `InputError` where their number
+    is another, an index comes twice, or a root is missing.
     """
     if not np.array_equal(np.sort(indexes), np.arange(len(indexes))):
         raise InputError("the indexes of the earlier results are not 0, 1, 2, ... in some order; predict them again")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -54,12 +54,9 @@ class Kept:
     """
 
     model: Model
-    fields: tuple[str, ...]
-    what: str
-
-    @property
-    def folder(self) -> Path:
-        raise NotImplementedError
+    folder: Path
+    fields: ClassVar[tuple[str, ...]]
+    what: ClassVar[str]
 
     def __len__(self) -> int:
         """How many files."""
@@ -80,7 +77,7 @@ class Kept:
         """All samples, out of the files."""
         raise NotImplementedError
 
-    def drawn(self, processes: Processes, workers: int) -> Self:
+    def drawn(self, processes: Processes, workers: int) -> Kept:
         """Itself, after the first process has drawn whatever was not there yet."""
         if processes.is_first:
             self.draw(workers)
@@ -143,11 +140,11 @@ class KeptScenes(Kept):
     model: Model
     vary: Augmentation
     seed: int
-    fields: ClassVar = ("present", "boxes_px", "points_mm", "row")
-    what: ClassVar = "scenes"
+    fields: ClassVar[tuple[str, ...]] = ("present", "boxes_px", "points_mm", "row")
+    what: ClassVar[str] = "scenes"
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Path:  # pyright: ignore[reportIncompatibleVariableOverride]
         assert self.data.kept is not None
         return self.data.kept
 

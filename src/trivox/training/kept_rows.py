@@ -26,12 +26,12 @@ from trivox.training.labelled import VariedDataset, dataset_of_data, rows_to_lea
 class KeptRows(Kept):
     """Some `rows` of a dataset in `folder`, a file each; varied as in the first epoch."""
 
-    folder: Path  # pyright: ignore[reportIncompatibleMethodOverride]
+    folder: Path
     model: Model
     dataset: VariedDataset
     rows: Int[np.ndarray, "n"]
-    fields: ClassVar = ("present", "boxes_px")
-    what: ClassVar = "rows"
+    fields: ClassVar[tuple[str, ...]] = ("present", "boxes_px")
+    what: ClassVar[str] = "rows"
 
     @classmethod
     def to_learn_from(cls, data: LabelData, model: Model, vary: Augmentation, seed: int) -> KeptRows:
