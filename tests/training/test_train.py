@@ -338,6 +338,23 @@ def test_a_run_is_not_mixed_with_another(
     assert (undisturbed / "state.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data": {"kind": "labels", "labels": "absent.json"}}, "absent.json"),
+        ({"evaluation__protocol": "human36m-relative"}, "human36m"),
+        ({"model__weights": "absent.safetensors"}, "absent.safetensors"),
+        ({"data__cameras": ["nobody"]}, "no camera 'nobody'"),
+    ],
+)
+def test_what_does_not_fit_leaves_no_folder_behind(dataset: Path, tmp_path: Path, changes: dict, said: str) -> None:
+    """So that the corrected command can take the same one."""
+    path = write_experiment(tmp_path / "e.yaml", dataset, **changes)
+    with pytest.raises(InputError, match=said):
+        train(path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_live_statistics_freeze_when_told(tmp_path: Path) -> None:
     """They move with every step until then, are measured once more, and stay while weights go on learning."""
     path = write_experiment(

@@ -161,12 +161,12 @@ class RenderedBatches:
     def _drawing(self, epoch: int, begun: int) -> Iterator[list[Sample]]:
         """The scenes of this process from a round of an epoch on, until the last epoch."""
         size, workers = self.experiment.optimizer.batch_size, self.experiment.run.workers
-        order = [
+        order = (
             (e, r * size + place)
             for e in range(epoch, self.experiment.epochs)
             for r in range(begun if e == epoch else 0, self._needed)
             for place in self.places
-        ]
+        )
         ahead = -(-len(self.places) // workers) if workers else None
         loader = DataLoader(
             _ScenesOfEpochs(self._scenes), sampler=order, batch_size=None, num_workers=workers,  # pyright: ignore[reportArgumentType]

@@ -70,10 +70,18 @@ class RunFolder:
     def model(self, name: str) -> Path:
         return self.path / f"{name}.safetensors"
 
+    def holds_something(self) -> bool:
+        """Whether it is there, and not an empty folder."""
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    def refuse_what_is_there(self) -> None:
+        """Raise `InputError` where a new run would mix with something."""
+        if self.holds_something():
+            raise InputError(f"{self.path} holds something already; give --resume to go on with it, or another folder")
+
     def begin(self, experiment: Experiment, processes: int) -> None:
         """Claim a new folder. Raises `InputError` where something is in it."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"{self.path} holds something already; give --resume to go on with it, or another folder")
+        self.refuse_what_is_there()
         self._write("experiment.yaml", written(experiment))
         about = {"versions": versions(), "code": code_version(), "python": platform.python_version()}
         about |= {"machine": platform.platform(), "processes": processes, "seed": experiment.seed}
