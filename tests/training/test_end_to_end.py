@@ -141,14 +141,18 @@ def test_an_algebraic_run_is_where_cubes_of_a_volumetric_one_are(dataset: Path, 
     for part in ("train", "test"):
         evaluated(tmp_path / part, *words, "--part", part, "--results-pkl", tmp_path / f"{part}.pkl")
     roots = {part: roots_of(tmp_path / f"{part}.pkl") for part in ("train", "test")}
-    pelvises = {"data__centres": str(tmp_path / "train.pkl"), "evaluation__data__centres": str(tmp_path / "test.pkl")}
+    pelvises: dict[str, Any] = {
+        "data__centres": str(tmp_path / "train.pkl"),
+        "evaluation__data__centres": str(tmp_path / "test.pkl"),
+    }
     experiment = load_experiment(write_experiment(tmp_path / "v.yaml", dataset, epochs=1, **pelvises))
 
     assert isinstance(experiment.data, LabelData)
     batches = LabelledBatches(experiment, experiment.data, new_model(experiment), 0, 1)
-    for batch in batches.epoch(0):
-        assert torch.equal(batch.centre_mm, roots["train"][batch.row]) and bool(batch.has_centre.all())
-    truth = root_points(*map(torch.from_numpy, truth_of(dataset)), COCO_17).points[:, 0]
+    batch = next(batches.epoch(0))
+    assert torch.equal(batch.centre_mm, roots["train"][batch.row]) and bool(batch.has_centre.all())
+    points_mm, valid = truth_of(dataset)
+    truth = root_points(torch.from_numpy(points_mm), torch.from_numpy(valid), COCO_17).points[:, 0]
     assert not torch.allclose(truth[batch.row], batch.centre_mm, atol=1.0), "heatmaps of noise see nobody"
 
     train(experiment, out=tmp_path / "v")

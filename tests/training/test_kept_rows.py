@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data"))
 
 
-def made(path: Path, labels: Path, **changes: object) -> tuple[Experiment, Model]:
-    kept = {"data__kept": str(path.with_name("kept")), "model__inputs": "both"}
+def made(path: Path, labels: Path, **changes: Any) -> tuple[Experiment, Model]:
+    kept: dict[str, Any] = {"data__kept": str(path.with_name("kept")), "model__inputs": "both"}
     experiment = load_experiment(write_experiment(path, labels, **kept | changes))
     return experiment, new_model(experiment)
 

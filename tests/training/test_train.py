@@ -300,6 +300,7 @@ def test_an_algebraic_run_in_half_precision_and_its_board(dataset: Path, tmp_pat
         run__picture_steps=4, evaluation__data__cameras=["left", "right"], run__workers=1,
     )  # fmt: skip
     train(experiment, out=tmp_path / "run")
+    train(experiment, out=tmp_path / "run", resume=True)  # nothing is left to do, and nothing that was shown goes
     board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     shown = board.Scalars("training/loss")
     assert [event.step for event in shown] == [1, 2, 3, 4]

@@ -24,7 +24,7 @@ _HEIGHT = 192
 
 
 class Board:
-    """Writes event files. Raises `InputError` where TensorBoard is not installed."""
+    """Writes event files, after `step` steps of the run. Raises `InputError` where TensorBoard is not installed."""
 
     def __init__(self, folder: Path, step: int) -> None:
         try:
@@ -33,7 +33,7 @@ class Board:
             raise InputError(
                 "there is no TensorBoard here; install it (pip install 'trivox[train]'), or set run.tensorboard false"
             ) from error
-        self.writer = SummaryWriter(str(folder), purge_step=step or None)
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def numbers(self, group: str, record: Mapping[str, Any], step: int) -> None:
         """Every number of a record, under its group."""
