@@ -250,8 +250,9 @@ class KeptSceneSamples(KeptSamples):
         known = torch.isfinite(body_mm).all(-1)
         root = root_points(body_mm, known, BODY_JOINTS)
         joints = converted(body_mm, known, BODY_JOINTS, self.skeleton)
+        read["row"] = torch.tensor(row)
         return Sample(
-            **read | {"row": torch.tensor(row)},
+            **read,
             images=torch.zeros(len(read["present"]), 3, 0, 0),
             points_mm=joints.points,
             valid=joints.valid,
