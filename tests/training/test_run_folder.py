@@ -10,7 +10,7 @@ from torch import nn
 
 from trivox.errors import InputError
 from trivox.training.optimization import Averaged
-from trivox.training.run_folder import Standing, load_state, save_state
+from trivox.training.run_folder import RunFolder, Standing, load_state, save_state
 
 
 def made(seed: int) -> tuple[nn.Linear, torch.optim.Adam, Averaged]:
@@ -48,3 +48,10 @@ def test_what_is_no_state_is_refused(tmp_path: Path) -> None:
     save_state(path, nn.Linear(4, 2), torch.optim.Adam(nn.Linear(4, 2).parameters()), None, Standing())
     with pytest.raises(InputError, match="weight is 2x4, not 2x3"):
         load_state(path, network, optimizer, averaged)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+def test_a_full_disk_under_the_records_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="cannot write .*metrics.jsonl: No space left on device; make room for it"):
+        RunFolder(tmp_path).record({"kind": "training", "step": 1})

@@ -34,6 +34,7 @@ from trivox.errors import InputError
 from trivox.models.checkpoints import load_model
 from trivox.models.movenet import load_movenet
 from trivox.train import Run, new_model, train
+from trivox.training.board import Board
 from trivox.training.experiment_files import load_experiment
 from trivox.training.processes import Processes
 from trivox.training.run_folder import RunFolder
@@ -226,6 +227,24 @@ def test_a_full_disk_then_goes_on(dataset: Path, undisturbed: Path, tmp_path: Pa
             train(experiment, out=out)
     train(experiment, out=out, resume=True)
     assert_same_run(out, undisturbed)
+
+
+def test_a_full_disk_under_the_board_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes in a thread of its own, which would print a traceback."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(writer: object, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    board = Board(tmp_path, 0)
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(InputError, match="cannot write into .*: No space left on device; make room"):
+        for step in range(100_000):  # it is told late, but not never
+            board.numbers("training", {"loss": 1.0}, step)
+    board.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_loss_that_is_no_number_names_its_sample(dataset: Path, tmp_path: Path) -> None:
