@@ -362,7 +362,7 @@ def test_a_run_is_not_mixed_with_another(
     ("changes", "said"),
     [
         ({"data": {"kind": "labels", "labels": "absent.json"}}, "absent.json"),
-        ({"evaluation__protocol": "human36m-relative"}, "human36m"),
+        ({"evaluation__protocol": "nonsense"}, "no protocol .nonsense."),
         ({"model__weights": "absent.safetensors"}, "absent.safetensors"),
         ({"data__cameras": ["nobody"]}, "no camera 'nobody'"),
     ],
