@@ -28,6 +28,7 @@ from runs import (
     write_experiment,
 )
 
+from trivox.cli import main
 from trivox.data.open_labels import load_labels, save_labels
 from trivox.data.samples import Sample
 from trivox.errors import InputError
@@ -356,6 +357,30 @@ def test_a_run_is_not_mixed_with_another(
     with pytest.raises(InputError, match=said):
         train(write_experiment(tmp_path / "e.yaml", dataset, **changes), out=undisturbed, resume=resume)
     assert (undisturbed / "state.safetensors").read_bytes() == before
+
+
+def test_ctrl_c_tells_how_to_go_on(
+    dataset: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step, experiment = Run.step, dataset.parent / "volumetric.yaml"
+
+    def stopped(run: Run, batch: Sample, waited_s: float) -> None:
+        if run.standing.step == 3:
+            raise KeyboardInterrupt
+        step(run, batch, waited_s)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as code:
+        patch.setattr(Run, "step", stopped)
+        main(["train", str(experiment), "--out", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert code.value.code == 130 and error.count("\n") == 1
+    assert "keeps the run up to its last state, and the same command with --resume goes on" in error
+    train(experiment, out=tmp_path / "run", resume=True)
+    assert_same_run(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.parametrize(
