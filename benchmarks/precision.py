@@ -18,7 +18,7 @@ from trivox.evaluate_model import ask
 from trivox.models.checkpoints import load_model
 from trivox.models.folded import folded
 from trivox.models.volumetric import Volumetric
-from trivox.training.kept import KeptSamples
+from trivox.training.kept import KeptSceneSamples
 from trivox.training.rendered import chosen
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     for name in SETS:
         test_set = samples_of(name, options.kept, options.motion)
         test_set.draw(workers=2)
-        samples, moved = KeptSamples(test_set), []
+        samples, moved = KeptSceneSamples(test_set), []
         for row in range(0, len(samples), 20):
             batch = collate([chosen(samples[row], 4, (0,))])
             moved.append((ask(exact, batch).points_mm - ask(fast, batch).points_mm).norm(dim=-1))

@@ -16,7 +16,7 @@ from trivox.benchmark import ransac
 from trivox.data.samples import collate
 from trivox.models.checkpoints import load_model
 from trivox.training.config import Augmentation, RenderedData
-from trivox.training.kept import KeptSamples, KeptScenes
+from trivox.training.kept import KeptScenes, KeptSceneSamples
 from trivox.training.rendered import chosen
 
 THRESHOLDS_PX = (8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=100)
     options = parser.parse_args()
     data = RenderedData(kept=options.kept, scenes=options.scenes)
-    samples = KeptSamples(KeptScenes(data, load_model("ransac-thunder"), Augmentation(), 0))
+    samples = KeptSceneSamples(KeptScenes(data, load_model("ransac-thunder"), Augmentation(), 0))
     batches = []
     for first in range(0, len(samples), 16):
         rows = range(first, min(first + 16, len(samples)))

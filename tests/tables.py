@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rigs import ring, standing_people
 
+from trivox.data.human36m import recording_of
 from trivox.data.labels import Labels
+from trivox.data.panoptic import recording_of as sequence_of
 from trivox.data.pictures import Pictures, Recording
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.skeletons import COCO_17
+from trivox.geometry.skeletons import COCO_17, H36M_17, PANOPTIC_19
 
 CAMERAS = ("left", "middle", "right")
 DISTORTION = (-0.1, 0.02, 1e-3, -5e-4, 0.0)
@@ -55,3 +58,31 @@ def boxes_around(points_px: torch.Tensor) -> np.ndarray:
     """Whole-pixel boxes (*b, 4) around points (*b, J, 2), 20 pixels wider on each side."""
     low, high = points_px.amin(-2).floor() - 20, points_px.amax(-2).ceil() + 20
     return torch.cat([low, high], -1).long().numpy()
+
+
+def panoptic_labels(root: Path = Path("pictures")) -> Labels:
+    """Two sequences, one camera absent in the second, frames past 16 bits, two people, an absent joint."""
+    labels = small_labels(root).converted(PANOPTIC_19)
+    sequences = (sequence_of("171026_pose1"), sequence_of("171204_pose5"))
+    labels.confidence[0, 4] = labels.points_mm[0, 4] = 0
+    labels.valid[0, 4] = False
+    up = torch.tensor([0.0, -1.0, 0.0]).double()
+    boxes = np.where(labels.has_camera[labels.recording][..., None], labels.boxes_px, 0)
+    return replace(labels, name="panoptic", recordings=sequences, up=up, boxes_px=boxes)
+
+
+def human36m_labels(root: Path = Path("pictures")) -> Labels:
+    """One person, in a training and in a test recording of the dataset's names; its formula of the lens."""
+    labels = small_labels(root).converted(H36M_17)
+    labels = labels.selected(labels.people != 7)
+    recordings = (recording_of("S1", "Walking-1"), recording_of("S9", "Greeting-2"))
+    cameras = replace(labels.cameras, distortion_model="human36m")
+    return replace(
+        labels,
+        recordings=recordings,
+        cameras=cameras,
+        people=np.zeros_like(labels.people),
+        valid=np.ones_like(labels.valid),
+        confidence=np.ones_like(labels.confidence),
+        has_camera=np.ones_like(labels.has_camera),
+    )

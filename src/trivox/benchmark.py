@@ -37,7 +37,7 @@ from trivox.progress import progress
 from trivox.synthetic.scene import Occlusion
 from trivox.training.baseline import HUBER_PX, THRESHOLD_PX, always_answered
 from trivox.training.config import Augmentation, RenderedData
-from trivox.training.kept import KeptSamples, KeptScenes
+from trivox.training.kept import KeptScenes, KeptSceneSamples
 from trivox.training.rendered import chosen
 
 SetName = Literal["clean", "occluded"]
@@ -103,7 +103,7 @@ class Errors:
 @torch.inference_mode()
 def errors_of(methods: Mapping[str, tuple[Method, Skeleton]], kept: KeptScenes, views: int) -> dict[str, Errors]:
     """Errors of every method in COCO's 17 joints, with so many views of each sample, the same ones for all."""
-    samples = KeptSamples(kept)
+    samples = KeptSceneSamples(kept)
     parts: dict[str, list[Errors]] = {name: [] for name in methods}
     with progress(f"{kept.folder.name}, {views} views", len(samples), unit="samples") as advance:
         for first in range(0, len(samples), _BATCH):

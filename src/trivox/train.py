@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from trivox.training.board import Board
 from trivox.training.config import Experiment, LabelData
 from trivox.training.experiment_files import load_experiment
 from trivox.training.kept import KeptBatches, KeptScenes
+from trivox.training.kept_rows import KeptRows
 from trivox.training.labelled import LabelledBatches
 from trivox.training.new_models import new_model
 from trivox.training.objective import Answering, Found, Question, Shared, answered, keys_without_number, losses_of
@@ -87,7 +88,8 @@ class Run:
         self.experiment, self.folder = experiment, folder
         self.processes = start(experiment)
         goes_on = resume and folder.state.is_file()
-        self._claim(goes_on, resume)
+        is_new = not goes_on and not (resume and folder.holds_something())
+        self._first(folder.refuse_what_is_there if is_new else lambda: folder.refuse_another(experiment))
         torch.manual_seed(experiment.seed)  # new weights
         self.model = new_model(experiment)
         groups = freeze_what_stays(self.model, experiment.optimizer)
@@ -98,6 +100,8 @@ class Run:
         self.held_out = (
             None if options is None else HeldOut(options, self.model, self.processes, experiment.run.workers)
         )
+        if is_new:  # nothing is written before all has been found to fit
+            self._first(lambda: folder.begin(experiment, self.processes.size))
         if not goes_on:
             self._freeze_statistics()
         self.parameters = {name: p for members in groups.values() for name, p in members.items()}
@@ -239,15 +243,12 @@ class Run:
         if self.board is not None:
             self.board.close()
 
-    def _claim(self, goes_on: bool, resume: bool) -> None:
-        """The first process looks at the folder, and all stop where it does."""
+    def _first(self, act: Callable[[], None]) -> None:
+        """The first process acts, and all stop where it has to."""
         said = ""
         if self.processes.is_first:
             try:
-                if goes_on or (resume and self.folder.path.exists() and any(self.folder.path.iterdir())):
-                    self.folder.refuse_another(self.experiment)
-                else:
-                    self.folder.begin(self.experiment, self.processes.size)
+                act()
             except InputError as error:
                 said = str(error)
         if sentences := [sentence for sentence in self.processes.joined([said]) if sentence]:
@@ -284,15 +285,15 @@ def batches_of(
     experiment: Experiment, model: Model, processes: Processes
 ) -> LabelledBatches | RenderedBatches | KeptBatches:
     """Batches of the experiment's data, the share of this process."""
-    data = experiment.data
-    if isinstance(data, LabelData):
-        return LabelledBatches(experiment, data, model, processes.rank, processes.size)
-    if data.kept is not None:
-        kept = KeptScenes(data, model, experiment.augmentation, experiment.seed).drawn(
-            processes, experiment.run.workers
-        )
-        return KeptBatches(experiment, kept, processes.rank, processes.size)
-    return RenderedBatches(experiment, data, model, processes.rank, processes.size)
+    data, share = experiment.data, (processes.rank, processes.size)
+    if data.kept is None:
+        if isinstance(data, LabelData):
+            return LabelledBatches(experiment, data, model, *share)
+        return RenderedBatches(experiment, data, model, *share)
+    vary, seed = experiment.augmentation, experiment.seed
+    is_labelled = isinstance(data, LabelData)
+    kept = KeptRows.to_learn_from(data, model, vary, seed) if is_labelled else KeptScenes(data, model, vary, seed)
+    return KeptBatches(experiment, kept.drawn(processes, experiment.run.workers), *share)
 
 
 def question_of(batch: Sample, experiment: Experiment, epoch: int) -> Question:

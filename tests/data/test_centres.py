@@ -37,3 +37,14 @@ def test_what_does_not_belong_to_the_dataset_is_refused() -> None:
         centres_of_results(POINTS, np.zeros(9, np.int64), H36M_17, 9)
     with pytest.raises(InputError, match="finite"):
         centres_of_results(np.full_like(POINTS, np.nan), INDEXES, H36M_17, 9)
+
+
+def test_only_the_root_has_to_be_there() -> None:
+    """H36M's pelvis is joint 6; what else an earlier run did not find is not asked for."""
+    expected = centres_of_results(POINTS, INDEXES, H36M_17, 9)
+    partly = POINTS.copy()
+    partly[3, :6], partly[5, 7:] = np.nan, np.inf
+    assert np.array_equal(centres_of_results(partly, INDEXES, H36M_17, 9), expected)
+    partly[3, 6] = np.nan
+    with pytest.raises(InputError, match="no root for 1 of 9 rows"):
+        centres_of_results(partly, INDEXES, H36M_17, 9)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tables import small_labels
+from tables import human36m_labels, panoptic_labels
 
 from trivox.data.human36m import read_human36m_npy, recording_of, write_human36m_npy
 from trivox.data.labels import Labels
@@ -19,35 +19,7 @@ from trivox.data.panoptic import read_panoptic_npy, write_panoptic_npy
 from trivox.data.panoptic import recording_of as sequence_of
 from trivox.errors import InputError
 from trivox.files.npy import pickled_for_every_numpy, write_npy_object
-from trivox.geometry.skeletons import H36M_17, PANOPTIC_19
-
-
-def panoptic_labels() -> Labels:
-    """Two sequences, one camera absent in the second, frames past 16 bits, two people, an absent joint."""
-    labels = small_labels().converted(PANOPTIC_19)
-    sequences = (sequence_of("171026_pose1"), sequence_of("171204_pose5"))
-    labels.confidence[0, 4] = labels.points_mm[0, 4] = 0
-    labels.valid[0, 4] = False
-    up = torch.tensor([0.0, -1.0, 0.0]).double()
-    boxes = np.where(labels.has_camera[labels.recording][..., None], labels.boxes_px, 0)
-    return replace(labels, name="panoptic", recordings=sequences, up=up, boxes_px=boxes)
-
-
-def human36m_labels() -> Labels:
-    labels = small_labels().converted(H36M_17)
-    labels = labels.selected(labels.people != 7)
-    recordings = (recording_of("S1", "Walking-1"), recording_of("S9", "Greeting-2"))
-    cameras = replace(labels.cameras, distortion_model="human36m")
-    return replace(
-        labels,
-        recordings=recordings,
-        cameras=cameras,
-        people=np.zeros_like(labels.people),
-        valid=np.ones_like(labels.valid),
-        confidence=np.ones_like(labels.confidence),
-        has_camera=np.ones_like(labels.has_camera),
-    )
-
+from trivox.geometry.skeletons import PANOPTIC_19
 
 Write = Callable[[Labels, Path], None]
 Read = Callable[[Path, Path], Labels]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import safetensors.torch
+import torch
 import yaml
 from tables import small_labels
 
 from trivox.data.labels import Labels
 from trivox.data.open_labels import save_labels
+from trivox.data.samples import Sample
 
 VOLUMETRIC = {
     "seed": 3,
@@ -47,7 +51,11 @@ ALGEBRAIC = {
 
 def write_dataset(folder: Path, frames: int = 4) -> Path:
     """labels.json with pictures of coloured noise, 8 rows to train on and 4 to test."""
-    labels = small_labels(folder, frames)
+    return write_table(small_labels(folder, frames), folder)
+
+
+def write_table(labels: Labels, folder: Path) -> Path:
+    """The labels with pictures of coloured noise below `folder`."""
     save_labels(labels, folder / "labels.json")
     rng = np.random.default_rng(0)
     for path in sorted({path for row in range(len(labels)) for path in picture_paths(labels, row)}):
@@ -86,3 +94,43 @@ def records(run: Path, kind: str = "training") -> list[dict[str, Any]]:
 
 def losses(run: Path) -> list[float]:
     return [record["loss"] for record in records(run)]
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(path)
+
+
+def texts_of(path: Path) -> dict[str, str]:
+    """The texts that stand before the tensors of a file."""
+    content = path.read_bytes()
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    """Bit for bit: losses, scores, all that the state holds, and both models; and nothing is left lying about."""
+
+    def told(path: Path) -> list[dict[str, Any]]:
+        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+        measured = ("data_s", "compute_s", "evaluation_s", "memory_mb")
+        return [{key: value for key, value in line.items() if key not in measured} for line in lines]
+
+    assert told(run) == told(other)
+    for name in ("state", "last", "best"):
+        ours, theirs = run / f"{name}.safetensors", other / f"{name}.safetensors"
+        assert texts_of(ours) == texts_of(theirs)
+        tensors, expected = tensors_of(ours), tensors_of(theirs)
+        assert tensors.keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in tensors.items())
+    assert {path.name for path in run.iterdir()} == {path.name for path in other.iterdir()}
+
+
+def joined(parts: list[Sample]) -> Sample:
+    whole = Sample.concatenated([replace(part, key="") for part in parts])
+    return replace(whole, key=tuple(key for part in parts for key in part.key))
+
+
+def assert_equal(ours: Sample, theirs: Sample) -> None:
+    assert ours.key == theirs.key
+    for name in ("images", "present", "points_mm", "valid", "centre_mm", "row", "boxes_px"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+    assert torch.equal(ours.cameras.K, theirs.cameras.K)

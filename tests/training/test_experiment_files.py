@@ -10,7 +10,15 @@ import yaml
 
 from trivox.cli import main
 from trivox.errors import InputError
-from trivox.training.config import AlgebraicOptions, Experiment, LabelData, RenderedData, VolumetricOptions
+from trivox.files.reference_configs import read_reference_config
+from trivox.training.config import (
+    AlgebraicOptions,
+    Experiment,
+    LabelData,
+    PoseResNetOptions,
+    RenderedData,
+    VolumetricOptions,
+)
 from trivox.training.experiment_files import load_experiment, written
 from trivox.training.optimization import learning_rates, rate_factor
 
@@ -264,3 +272,144 @@ def test_published_configs_for_panoptic_count_in_millimetres_or_centimetres(
     assert isinstance(experiment.model, VolumetricOptions) and experiment.model.cube.side_mm == 2500
     assert experiment.loss.scale == pytest.approx(0.1)
     assert isinstance(experiment.data, LabelData) and experiment.data.pictures == Path("processed")
+
+
+ROOT, LABELS = "./data/human36m/processed/", "./data/human36m/extra/human36m-multiview-labels-GTbboxes.npy"
+BACKBONE = "./data/pretrained/human36m/pose_resnet_4.5_pixels_human36m.pth"
+FOUND = "./data/pretrained/human36m/human36m_alg_10-04-2019/checkpoints/0060/results/"
+WHOLE = {name: f"./data/pretrained/human36m/human36m_{name}/weights.pth" for name in ("alg", "vol")}
+
+
+def published(method: str, *, test_batch: int, opt: dict, model: dict, train: dict | None = None, val: dict) -> dict:
+    """A config as the published system has it, every key of its files included."""
+    common = {"criterion": "MSESmooth", "mse_smooth_threshold": 400, "n_objects_per_epoch": 15000, "n_epochs": 9999}
+    common |= {"batch_size": 8, "val_batch_size": test_batch, "lr": 1e-5, "scale_keypoints_3d": 0.1}
+    part = {"h36m_root": ROOT, "labels_path": LABELS, "with_damaged_actions": True, "undistort_images": True}
+    part |= {"scale_bbox": 1.0, "randomize_n_views": False, "min_n_views": None, "max_n_views": None, "num_workers": 8}
+    part |= train or {}
+    backbone = {"name": "resnet152", "style": "simple", "init_weights": True, "checkpoint": BACKBONE}
+    network = {"name": method, "init_weights": False, "checkpoint": "", "heatmap_multiplier": 100.0}
+    network |= {"heatmap_softmax": True, "backbone": backbone | {"num_joints": 17, "num_layers": 152}}
+    return {
+        "title": f"human36m_{method}",
+        "kind": "human36m",
+        "vis_freq": 1000,
+        "vis_n_elements": 10,
+        "image_shape": [384, 384],
+        "opt": common | opt,
+        "model": network | model,
+        "dataset": {
+            "kind": "human36m",
+            "train": part | {"shuffle": True},
+            "val": part | {"shuffle": False, "retain_every_n_frames_in_test": 1} | val,
+        },
+    }
+
+
+def published_volumetric(test_batch: int, *, side: float = 2500.0, pelvis: bool = False, **changes: dict) -> dict:
+    opt = {"criterion": "MAE", "use_volumetric_ce_loss": True, "volumetric_ce_loss_weight": 0.01, "batch_size": 5}
+    opt |= {"lr": 1e-4, "process_features_lr": 1e-3, "volume_net_lr": 1e-3}
+    model = {"kind": "mpii", "volume_aggregation_method": "softmax", "use_gt_pelvis": pelvis, "cuboid_side": side}
+    model |= {"volume_size": 64, "volume_multiplier": 1.0, "volume_softmax": True}
+    centres = {} if pelvis else {"pred_results_path": f"{FOUND}train.pkl"}
+    own = {} if pelvis else {"pred_results_path": f"{FOUND}val.pkl"}
+    return published(
+        "vol",
+        test_batch=test_batch,
+        opt=opt | changes.get("opt", {}),
+        model=model | changes.get("model", {}),
+        train=centres | changes.get("train", {}),
+        val=own | changes.get("val", {}),
+    )
+
+
+CMU = {"h36m_root": None, "cmu_root": "./data/cmupanoptic", "labels_path": "./data/cmupanoptic/labels.npy"}
+CONFIGS = {
+    "human36m/train/alg": published("alg", test_batch=16, opt={}, model={"use_confidences": True}, val={}),
+    "human36m/train/alg_no_conf": published(
+        "alg", test_batch=16, opt={"n_objects_per_epoch": 10000}, model={"use_confidences": False}, val={}
+    ),
+    "human36m/train/vol_softmax": published_volumetric(10),
+    "human36m/train/vol_softmax_gtpelvis": published_volumetric(
+        10, pelvis=True, val={"retain_every_n_frames_in_test": 30}
+    ),
+    "human36m/eval/alg": published(
+        "alg", test_batch=100, opt={}, val={},
+        model={"use_confidences": True, "init_weights": True, "checkpoint": WHOLE["alg"]},
+    ),
+    "human36m/eval/vol_softmax": published_volumetric(20, model={"init_weights": True, "checkpoint": WHOLE["vol"]}),
+    "cmu/train/vol_softmax": published_volumetric(10, train=CMU, val=CMU),
+    "cmu/eval/vol_softmax_small": published_volumetric(
+        15, side=250.0, opt={"scale_keypoints_3d": 1.0}, model={"init_weights": True, "checkpoint": WHOLE["vol"]},
+        train=CMU, val=CMU | {"ignore_cameras": [2, 5, 10], "with_damaged_actions": None},
+    ),
+}  # fmt: skip
+VOLUMETRIC_RATES = {"backbone": 1e-4, "heads": 1e-4, "features": 1e-3, "volume": 1e-3}
+
+
+def read_published(folder: Path, name: str) -> tuple[Experiment, LabelData, LabelData]:
+    config = CONFIGS[name]
+    if name.startswith("cmu"):
+        config = config | {"kind": "cmu", "dataset": config["dataset"] | {"kind": "cmu"}}
+    experiment = loaded(folder, yaml.safe_dump(config))
+    assert experiment.evaluation is not None and isinstance(experiment.data, LabelData)
+    assert isinstance(experiment.evaluation.data, LabelData)
+    return experiment, experiment.data, experiment.evaluation.data
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_published_config_is_the_run_that_it_describes(name: str, tmp_path: Path) -> None:
+    experiment, data, held_out = read_published(tmp_path, name)
+    dataset, _, kind = name.split("/")
+    model, evaluation = experiment.model, experiment.evaluation
+    root = Path("data/cmupanoptic" if dataset == "cmu" else ROOT)
+    assert evaluation is not None and data.pictures == held_out.pictures == root
+    assert (data.part, held_out.part) == ("train", "test") and data.undistort_images and held_out.undistort_images
+    assert (model.profile, model.skeleton, model.image_hw) == ("reference", "h36m17", (384, 384))
+    assert isinstance(model.backbone, PoseResNetOptions)
+    assert (model.backbone.depth, model.backbone.style) == (152, "simple")
+    assert experiment.optimizer.batch_norm == "live" and experiment.optimizer.schedule == "constant"
+    assert (experiment.views.min, experiment.views.max) == (None, None)
+    assert experiment.epochs == 9999 and experiment.loss.scale == pytest.approx(0.1)
+    is_whole = name.split("/")[1] == "eval"
+    assert model.weights == Path(WHOLE["alg" if kind == "alg" else "vol"] if is_whole else BACKBONE)
+    if kind.startswith("alg"):
+        assert isinstance(model, AlgebraicOptions) and model.heatmap_softmax and model.heatmap_multiplier == 100
+        assert model.use_confidences == (kind == "alg") and experiment.optimizer.batch_size == 8
+        assert (experiment.loss.joints, experiment.loss.threshold) == ("mse_smooth", 400)
+        assert set(learning_rates(experiment.optimizer).values()) == {1e-5}
+        assert data.centres is held_out.centres is None
+    else:
+        assert isinstance(model, VolumetricOptions) and model.aggregation == "softmax" and model.volume_softmax
+        assert (model.cube.side_mm, model.cube.size, model.volume_multiplier) == (2500, 64, 1)
+        assert (experiment.loss.joints, experiment.loss.cross_entropy) == ("mae", 0.01)
+        assert learning_rates(experiment.optimizer) == VOLUMETRIC_RATES and experiment.optimizer.batch_size == 5
+        own = kind != "vol_softmax_gtpelvis"
+        assert (data.centres, held_out.centres) == (
+            (Path(f"{FOUND}train.pkl"), Path(f"{FOUND}val.pkl")) if own else (None, None)
+        )
+        assert evaluation.centres == ("own" if own else "truth")
+    told = (experiment.samples_per_epoch, evaluation.batch_size, held_out.every, held_out.damaged)
+    assert (
+        told
+        == {
+            "human36m/train/alg": (15000, 16, 1, "with"),
+            "human36m/train/alg_no_conf": (10000, 16, 1, "with"),
+            "human36m/train/vol_softmax": (15000, 10, 1, "with"),
+            "human36m/train/vol_softmax_gtpelvis": (15000, 10, 30, "with"),
+            "human36m/eval/alg": (15000, 100, 1, "with"),
+            "human36m/eval/vol_softmax": (15000, 20, 1, "with"),
+            "cmu/train/vol_softmax": (15000, 10, 1, "with"),
+            "cmu/eval/vol_softmax_small": (15000, 15, 1, "without"),
+        }[name]
+    )
+    assert held_out.ignore_cameras == (("2", "5", "10") if kind == "vol_softmax_small" else ())
+    experiment.model.config()
+
+
+def test_a_published_config_of_ransac_has_nothing_to_train_but_says_how_to_run_it(tmp_path: Path) -> None:
+    config = published("ransac", test_batch=100, opt={}, model={"direct_optimization": True}, val={})
+    with pytest.raises(InputError, match="has nothing to train; import its backbone .* and score it with"):
+        loaded(tmp_path, yaml.safe_dump(config))
+    said = read_reference_config(tmp_path / "e.yaml")
+    assert (said.refine, said.depth, said.style, said.joints, said.skeleton) == (True, 152, "simple", 17, "h36m17")

@@ -16,25 +16,34 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from runs import ALGEBRAIC, losses, picture_paths, records, write_dataset, write_experiment
+from runs import (
+    ALGEBRAIC,
+    assert_same_run,
+    losses,
+    picture_paths,
+    records,
+    tensors_of,
+    texts_of,
+    write_dataset,
+    write_experiment,
+)
 
+from trivox.cli import main
 from trivox.data.open_labels import load_labels, save_labels
+from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.models.checkpoints import load_model
 from trivox.models.movenet import load_movenet
 from trivox.train import Run, new_model, train
+from trivox.training.board import Board
 from trivox.training.experiment_files import load_experiment
+from trivox.training.processes import Processes
 from trivox.training.run_folder import RunFolder
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -54,31 +63,13 @@ def undisturbed(dataset: Path) -> Path:
 def started(words: list[str]) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", *words], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, *words], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-
-
-def tensors_of(path: Path) -> dict[str, torch.Tensor]:
-    return safetensors.torch.load_file(path)
-
-
-def assert_same_run(run: Path, other: Path) -> None:
-    """Bit for bit: losses, scores, and all that the state holds."""
-
-    def told(path: Path) -> list[dict]:
-        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
-        measured = ("data_s", "compute_s", "evaluation_s", "memory_mb")
-        return [{key: value for key, value in line.items() if key not in measured} for line in lines]
-
-    assert told(run) == told(other)
-    ours, theirs = (tensors_of(path / "state.safetensors") for path in (run, other))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
 def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
     experiment, out = dataset.parent / "volumetric.yaml", tmp_path / "run"
-    process = started(["trivox", "train", str(experiment), "--out", str(out)])
+    process = started(["-m", "trivox", "train", str(experiment), "--out", str(out)])
     metrics = out / "metrics.jsonl"
     while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") >= 3):
         time.sleep(0.02)
@@ -90,12 +81,54 @@ def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp
     assert_same_run(out, undisturbed)
 
 
+# The fifth file of tensors is a state in the second epoch: after one of step 3, three files of epoch 1, two more steps.
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+import safetensors.torch
+from trivox.cli import main
+
+whole, calls = safetensors.torch.save_file, []
+
+def torn(tensors, path, metadata=None):
+    calls.append(path)
+    whole(tensors, path, metadata)
+    if len(calls) == 5:
+        os.truncate(path, 1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+safetensors.torch.save_file = torn
+main(sys.argv[1:])
+"""
+
+
+def test_killed_in_the_middle_of_a_checkpoint(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """The one before it is whole, and what was recorded since then is forgotten."""
+    out = tmp_path / "run"
+    experiment = write_experiment(tmp_path / "e.yaml", dataset, run__checkpoint_steps=3)
+    words = ["train", str(experiment), "--out", str(out)]
+    process = started(["-c", KILLED_WHILE_SAVING, *words])
+    _, error = process.communicate()
+    assert process.returncode == -signal.SIGKILL, error
+    assert json.loads(texts_of(out / "state.safetensors")["trivox_training"])["step"] == 4
+    assert len(losses(out)) == 6 and list(out.glob(".*.safetensors"))
+    train(experiment, out=out, resume=True)
+    assert_same_run(out, undisturbed)
+
+
+def uneven(dataset: Path) -> Path:
+    """Three rows to score, which two processes cannot share alike, and joints that are known here and not there."""
+    labels = load_labels(dataset).selected(np.arange(11))
+    labels.valid[0, 3:], labels.valid[5, 8:], labels.valid[6, ::2] = False, False, False
+    save_labels(labels, dataset.parent / "uneven.json")
+    return dataset.parent / "uneven.json"
+
+
 def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
     """At a small learning rate: Adam divides small gradients by themselves, and a large one spreads rounding."""
-    experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__lr=1e-5)
+    experiment = write_experiment(tmp_path / "e.yaml", uneven(dataset), optimizer__lr=1e-5)
     train(experiment, out=tmp_path / "one")
     words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "two")]
-    process = started(["torch.distributed.run", "--nproc_per_node=2", "-m", *words])
+    process = started(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", *words])
     printed, error = process.communicate()
     assert process.returncode == 0, error
     assert printed.count("trained:") == 1, "one process speaks"
@@ -105,7 +138,8 @@ def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
     for name, tolerance in (("loss", 3e-6), ("gradient_norm", 1e-4), ("mpjpe_mm", 3e-6)):
         np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=tolerance)
     scores, expected = (records(tmp_path / run, "evaluation") for run in ("two", "one"))
-    assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [4, 4]
+    assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [3, 3]
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
     np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=1e-5)
     ours, theirs = (tensors_of(tmp_path / run / "last.safetensors") for run in ("two", "one"))
     learned = [name for name in theirs if name.startswith(("volume_net", "process_features")) and "running" not in name]
@@ -113,6 +147,24 @@ def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
     first = new_model(load_experiment(experiment)).state_dict()
     away, moved = (_distance(theirs, other, learned) for other in (ours, first))
     assert away < 0.05 * moved
+
+
+def test_live_statistics_of_several_processes_are_refused(dataset: Path, tmp_path: Path) -> None:
+    experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__batch_norm="live")
+    words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "run")]
+    process = started(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", *words])
+    printed, error = process.communicate()
+    said = [line for line in error.splitlines() if line.startswith("trivox: ")]
+    assert 1 <= len(said) <= 2 and all("take frozen, or a single process" in line for line in said)
+    assert "exitcode  : 2 " in error and not printed, "torchrun tells how its processes ended"
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_first_process_writes(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = write_experiment(tmp_path / "e.yaml", dataset, run__tensorboard=True, run__picture_steps=1)
+    monkeypatch.setattr(Processes, "is_first", property(lambda processes: False))
+    train(experiment, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], names: list[str]) -> float:
@@ -155,7 +207,7 @@ def test_a_full_disk_keeps_the_last_state(dataset: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(InputError, match="No space left on device; free the space"):
         train(experiment, out=out)
-    kept = json.loads(_metadata(out / "state.safetensors")["trivox_training"])
+    kept = json.loads(texts_of(out / "state.safetensors")["trivox_training"])
     assert kept["step"] == 2 and not list(out.glob(".*"))
 
 
@@ -178,9 +230,22 @@ def test_a_full_disk_then_goes_on(dataset: Path, undisturbed: Path, tmp_path: Pa
     assert_same_run(out, undisturbed)
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    content = path.read_bytes()
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+def test_a_full_disk_under_the_board_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes in a thread of its own, which would print a traceback."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(writer: object, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    board = Board(tmp_path, 0)
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(InputError, match="cannot write into .*: No space left on device; make room"):
+        for step in range(100_000):  # it is told late, but not never
+            board.numbers("training", {"loss": 1.0}, step)
+    board.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_loss_that_is_no_number_names_its_sample(dataset: Path, tmp_path: Path) -> None:
@@ -197,6 +262,23 @@ def test_a_loss_that_is_no_number_names_its_sample(dataset: Path, tmp_path: Path
     with pytest.raises(InputError, match=f"step . the loss .* through {labels.key(4)}; look"):
         train(experiment, out=tmp_path / "run")
     assert len(losses(tmp_path / "run")) < 4, "the state before it is all that is kept"
+
+
+def test_a_gradient_that_is_no_number_is_not_learned(dataset: Path, tmp_path: Path) -> None:
+    """The loss may be sound, and its slope not."""
+
+    class Spoiled(Run):
+        def step(self, batch: Sample, waited_s: float) -> None:
+            if self.standing.step == 2:
+                next(iter(self.parameters.values())).register_hook(lambda slope: slope * torch.inf)
+            super().step(batch, waited_s)
+
+    experiment = load_experiment(write_experiment(tmp_path / "e.yaml", dataset))
+    run = Spoiled(experiment, RunFolder(tmp_path / "run"), False)
+    with pytest.raises(InputError, match="in step 3 the loss or its gradient is no number .* through walk/.*, walk/"):
+        run.to_the_end()
+    assert all(bool(parameter.isfinite().all()) for parameter in run.parameters.values())
+    assert json.loads(texts_of(run.folder.state)["trivox_training"])["step"] == 2
 
 
 def test_frozen_parts_stay(undisturbed: Path) -> None:
@@ -238,6 +320,7 @@ def test_an_algebraic_run_in_half_precision_and_its_board(dataset: Path, tmp_pat
         run__picture_steps=4, evaluation__data__cameras=["left", "right"], run__workers=1,
     )  # fmt: skip
     train(experiment, out=tmp_path / "run")
+    train(experiment, out=tmp_path / "run", resume=True)  # nothing is left to do, and nothing that was shown goes
     board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     shown = board.Scalars("training/loss")
     assert [event.step for event in shown] == [1, 2, 3, 4]
@@ -274,6 +357,47 @@ def test_a_run_is_not_mixed_with_another(
     with pytest.raises(InputError, match=said):
         train(write_experiment(tmp_path / "e.yaml", dataset, **changes), out=undisturbed, resume=resume)
     assert (undisturbed / "state.safetensors").read_bytes() == before
+
+
+def test_ctrl_c_tells_how_to_go_on(
+    dataset: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step, experiment = Run.step, dataset.parent / "volumetric.yaml"
+
+    def stopped(run: Run, batch: Sample, waited_s: float) -> None:
+        if run.standing.step == 3:
+            raise KeyboardInterrupt
+        step(run, batch, waited_s)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as code:
+        patch.setattr(Run, "step", stopped)
+        main(["train", str(experiment), "--out", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert code.value.code == 130 and error.count("\n") == 1
+    assert "keeps the run up to its last state, and the same command with --resume goes on" in error
+    train(experiment, out=tmp_path / "run", resume=True)
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data": {"kind": "labels", "labels": "absent.json"}}, "absent.json"),
+        ({"evaluation__protocol": "nonsense"}, "no protocol .nonsense."),
+        ({"model__weights": "absent.safetensors"}, "absent.safetensors"),
+        ({"data__cameras": ["nobody"]}, "no camera 'nobody'"),
+    ],
+)
+def test_what_does_not_fit_leaves_no_folder_behind(dataset: Path, tmp_path: Path, changes: dict, said: str) -> None:
+    """So that the corrected command can take the same one."""
+    path = write_experiment(tmp_path / "e.yaml", dataset, **changes)
+    with pytest.raises(InputError, match=said):
+        train(path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_live_statistics_freeze_when_told(tmp_path: Path) -> None:

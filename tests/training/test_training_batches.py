@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from runs import VOLUMETRIC, write_dataset, write_experiment
+from runs import VOLUMETRIC, assert_equal, joined, write_dataset, write_experiment
 
-from trivox.data.samples import Sample
 from trivox.train import new_model
-from trivox.training.config import Experiment, LabelData, RenderedData
+from trivox.training.config import Experiment, LabelData, RenderedData, ViewsOptions
 from trivox.training.experiment_files import load_experiment
 from trivox.training.labelled import LabelledBatches
 from trivox.training.rendered import DrawnSamples, RenderedBatches
@@ -21,18 +20,6 @@ from trivox.training.rendered import DrawnSamples, RenderedBatches
 RENDERED = {
     "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": ["none"],
 }  # fmt: skip
-
-
-def joined(parts: list[Sample]) -> Sample:
-    whole = Sample.concatenated([replace(part, key="") for part in parts])
-    return replace(whole, key=tuple(key for part in parts for key in part.key))
-
-
-def assert_equal(ours: Sample, theirs: Sample) -> None:
-    assert ours.key == theirs.key
-    for name in ("images", "present", "points_mm", "valid", "centre_mm", "row", "boxes_px"):
-        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
-    assert torch.equal(ours.cameras.K, theirs.cameras.K)
 
 
 def labelled(folder: Path) -> tuple[Experiment, Any]:
@@ -66,9 +53,22 @@ def test_shares_make_the_whole(kind: Any, tmp_path: Path) -> None:
     workers = replace(experiment, run=replace(experiment.run, workers=2))
     for late, together in zip(made(workers, 0, 1).epoch(1, first=1), whole[1:], strict=True):
         assert_equal(late, together)
-    assert {key for batch in made(experiment, 0, 1).epoch(0) for key in batch.key} != set() and not torch.equal(
-        next(made(experiment, 0, 1).epoch(0)).images, whole[0].images
-    )
+    # So they do after another epoch, whose workers they may share, and after one that was left.
+    batches = made(workers, 0, 1)
+    next(batches.epoch(1))
+    assert len(list(batches.epoch(0))) == 4
+    for later, together in zip(batches.epoch(1), whole, strict=True):
+        assert_equal(later, together)
+
+
+def test_epochs_vary_order_and_boxes(tmp_path: Path) -> None:
+    experiment, made = labelled(tmp_path)
+    batches = made(replace(experiment, views=ViewsOptions(min=3, max=3)), 0, 1)
+    first, second = ([batch[i] for batch in batches.epoch(epoch) for i in range(2)] for epoch in (0, 1))
+    assert [sample.key for sample in first] != [sample.key for sample in second]
+    boxes = {sample.key: sample.boxes_px for sample in first}
+    assert boxes.keys() == {sample.key for sample in second}
+    assert all(not torch.equal(boxes[sample.key], sample.boxes_px) for sample in second)
 
 
 def test_rendered_scenes_show_the_person_and_differ_between_epochs(tmp_path: Path) -> None:

@@ -119,8 +119,9 @@ def _guarded(run: Callable[[], None]) -> int:
         # What the file system says of odd paths: too long a name, no permission to look.
         where = "" if error.filename is None else f"{error.filename}: "
         return _failed(f"{where}{error.strerror or error}; check the path")
-    except KeyboardInterrupt:
-        print("trivox: stopped; files that are done are kept, the same command continues from them", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        usual = "stopped; files that are done are kept, the same command continues from them"
+        print(f"trivox: {str(stop) or usual}", file=sys.stderr)
         return 130
     return 0
 

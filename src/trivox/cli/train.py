@@ -29,9 +29,20 @@ class Train:
         from trivox.train import train
 
         out = self.out or Path("runs") / self.experiment.stem
-        last = train(self.experiment, out=out, overrides=self.override, resume=self.resume)
+        try:
+            last = train(self.experiment, out=out, overrides=self.override, resume=self.resume)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_how_to_go_on(out)) from stop
         if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
             print(f"trained: {last}; all of the run in {out}, to look at with `trivox board {out}`")
+
+
+def _how_to_go_on(out: Path) -> str:
+    if (out / "state.safetensors").is_file():
+        return f"stopped; {out} keeps the run up to its last state, and the same command with --resume goes on from it"
+    if out.is_dir():
+        return f"stopped before the first state of {out}; the same command with --resume begins it again"
+    return "stopped before anything was written; the same command begins again"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ def centres_of_results(
     """Root joints of the results that belong to the `rows` of a dataset.
 
     The earlier run took every row of the same selection: its poses are put in the order of `indexes`, and every n-th
-    is taken, as the dataset does. Raises `InputError` where their number is another, or an index comes twice.
+    is taken, as the dataset does. Joints besides the root may be missing (NaN). Raises `InputError` where their number
+    is another, an index comes twice, or a root is missing.
     """
     if not np.array_equal(np.sort(indexes), np.arange(len(indexes))):
         raise InputError("the indexes of the earlier results are not 0, 1, 2, ... in some order; predict them again")
@@ -32,7 +33,8 @@ def centres_of_results(
         )
     if ordered.shape[1] != len(skeleton):
         raise InputError(f"the earlier results have {ordered.shape[1]} joints, not those of {skeleton.name}")
-    if not np.isfinite(ordered).all():
-        raise InputError("the earlier results hold points that are not finite; predict them again")
     points = torch.from_numpy(np.ascontiguousarray(ordered))
-    return root_points(points, torch.ones(points.shape[:2], dtype=torch.bool), skeleton).points[:, 0].numpy()
+    roots = root_points(points.nan_to_num(0.0, 0.0, 0.0), torch.isfinite(points).all(-1), skeleton)
+    if lost := int((~roots.valid).sum()):
+        raise InputError(f"the earlier results have no root for {lost} of {rows} rows (not finite); predict them again")
+    return roots.points[:, 0].numpy()

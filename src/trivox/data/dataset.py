@@ -128,6 +128,11 @@ class PoseDataset(Dataset[Sample]):
         views = [self._view(row, p, None if images is None else images[i].numpy()) for i, p in enumerate(places)]
         return self._sample(row, list(places), views, _filled_up(views) if images is None else images)
 
+    def without_pictures(self, row: int) -> Sample:
+        """All that is known of a row without looking: every view is missing."""
+        places = list(range(len(self.camera_indices)))
+        return self._sample(row, places, [None] * len(places), torch.zeros(len(places), 3, 0, 0))
+
     def boxes_of(self, row: int) -> Int[np.ndarray, "V 4"]:
         """What is cut out of the pictures of a row; training varies it."""
         return self.boxes_px[row]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ _HEIGHT = 192
 
 
 class Board:
-    """Writes event files. Raises `InputError` where TensorBoard is not installed."""
+    """Writes event files, after `step` steps of the run. Raises `InputError` where TensorBoard is not installed."""
 
     def __init__(self, folder: Path, step: int) -> None:
         try:
@@ -33,22 +35,45 @@ class Board:
             raise InputError(
                 "there is no TensorBoard here; install it (pip install 'trivox[train]'), or set run.tensorboard false"
             ) from error
-        self.writer = SummaryWriter(str(folder), purge_step=step or None)
+        self.folder, self._usual_hook = folder, threading.excepthook
+        threading.excepthook = self._of_threads
+        with self._written():
+            self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def numbers(self, group: str, record: Mapping[str, Any], step: int) -> None:
-        """Every number of a record, under its group."""
-        for name, value in record.items():
-            if isinstance(value, int | float) and name not in ("step", "epoch"):
-                self.writer.add_scalar(f"{group}/{name}", value, step)
+        """Every number of a record, under its group. Raises `InputError` where it cannot be written."""
+        with self._written():
+            for name, value in record.items():
+                if isinstance(value, int | float) and name not in ("step", "epoch"):
+                    self.writer.add_scalar(f"{group}/{name}", value, step)
 
     def pictures(self, batch: Sample, found: Triangulated, skeleton: Skeleton, step: int) -> None:
         """The first sample of a batch: its joints in every view, heatmaps, and its volume from three sides."""
-        for name, picture in pictures_of(batch, found, skeleton).items():
-            self.writer.add_image(name, picture, step, dataformats="HWC")
-        self.writer.flush()
+        with self._written():
+            for name, picture in pictures_of(batch, found, skeleton).items():
+                self.writer.add_image(name, picture, step, dataformats="HWC")
+            self.writer.flush()
 
     def close(self) -> None:
-        self.writer.close()
+        """Write what is left. Where that fails, the numbers stand in metrics.jsonl all the same."""
+        with suppress(OSError):
+            self.writer.close()
+        threading.excepthook = self._usual_hook
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"cannot write into {self.folder}: {error.strerror or error}; make room for it, and the same command "
+                "with --resume goes on from the last state"
+            ) from error
+
+    def _of_threads(self, told: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread prints what went wrong, besides handing it on to whoever writes next."""
+        if not issubclass(told.exc_type, OSError):
+            self._usual_hook(told)
 
 
 def serve(runs: Path, port: int) -> None:

@@ -157,6 +157,9 @@ class LabelData(Strict):
     `pictures` is the folder with the pictures of a table of the published system. `split` is a file that splits
     frames. Of the test every `every`-th row is taken. `centres`: results.pkl of an earlier run over the same rows
     (with `every` = 1), whose root joints are the cubes' centres.
+
+    `kept` is a folder for what a frozen MoveNet says of the pictures (training/kept_rows.py): they are read, varied and
+    looked at once, and are the same in every epoch.
     """
 
     kind: Literal["labels"] = "labels"
@@ -172,6 +175,7 @@ class LabelData(Strict):
     undistort_images: bool = False
     unreadable: Literal["raise", "missing"] = "raise"
     centres: Path | None = None
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,21 @@
-"""Rendered scenes as a frozen backbone sees them, kept on disk: drawn and looked at once, learned from many times.
+"""Samples as a frozen backbone sees them, kept on disk: drawn and looked at once, learned from many times.
 
-On a laptop nearly all of the time of a step goes into drawing pictures and looking at them. A backbone that does not
+On a laptop nearly all of the time of a step goes into making pictures and looking at them. A backbone that does not
 learn says the same of a picture whenever it is asked, so what it says can be kept: an epoch then costs no more than the
 parts that learn. Views, cubes and their turns are still drawn anew for every sample.
 
-A file holds a scene (all instants, all views), in half precision, with the joints of the synthetic world, so that
-models of any skeleton learn from the same files. Each is written whole or not at all; those that are there already are
-not drawn again.
+A file holds a rendered scene (all instants, all views), or a row of a label table (kept_rows.py), in half precision.
+Each is written whole or not at all; those that are there already are not drawn again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -42,31 +41,43 @@ from trivox.training.optimization import learning_rates
 from trivox.training.processes import Processes
 from trivox.training.rendered import RenderedScenes, chosen, with_views
 
-# What a file holds besides the backbone's output, the cameras' fields and the key of each sample.
-_FIELDS = ("present", "boxes_px", "points_mm", "row")
 _OUTPUTS = ("heatmaps", "features", "deepest", "scores", "places")
 _CAMERAS = ("K", "R", "t_mm", "distortion", "image_hw")
 _SETTINGS = "kept.json"
 
 
-@dataclass(frozen=True)
-class KeptScenes:
-    """The scenes of `data` in the folder `data.kept`, as the backbone of `model` sees them."""
+class Kept:
+    """Files of samples in a folder, as the backbone of `model` sees them; what they are, subclasses say.
 
-    data: RenderedData
+    fields  what a file holds besides the backbone's output, the cameras' fields and the keys.
+    what    in a word.
+    """
+
     model: Model
-    vary: Augmentation
-    seed: int
+    folder: Path
+    fields: ClassVar[tuple[str, ...]]
+    what: ClassVar[str]
 
-    @property
-    def folder(self) -> Path:
-        assert self.data.kept is not None
-        return self.data.kept
+    def __len__(self) -> int:
+        """How many files."""
+        raise NotImplementedError
 
-    def path(self, scene: int) -> Path:
-        return self.folder / f"{self.data.world}-{self.data.first + scene:07d}.safetensors"
+    def path(self, number: int) -> Path:
+        raise NotImplementedError
 
-    def drawn(self, processes: Processes, workers: int) -> KeptScenes:
+    def samples(self, number: int) -> list[Sample]:
+        """Those of a file, with pictures and with all the views that there are."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """What decides the content of a file, besides its number and the backbone."""
+        raise NotImplementedError
+
+    def opened(self) -> KeptSamples:
+        """All samples, out of the files."""
+        raise NotImplementedError
+
+    def drawn(self, processes: Processes, workers: int) -> Kept:
         """Itself, after the first process has drawn whatever was not there yet."""
         if processes.is_first:
             self.draw(workers)
@@ -76,16 +87,17 @@ class KeptScenes:
     def draw(self, workers: int) -> None:
         """Draw those that are not there yet. Raises `InputError` where the folder holds other ones."""
         self._claim()
-        missing = [scene for scene in range(self.data.scenes) if not self.path(scene).is_file()]
+        missing = [number for number in range(len(self)) if not self.path(number).is_file()]
         if not missing:
             return
         say(
-            f"drawing {len(missing)} scenes, once, into {self.folder}; what is there already is kept if this is stopped"
+            f"drawing {len(missing)} {self.what}, once, into {self.folder}; what is there already is kept if this is "
+            "stopped"
         )
         loader = DataLoader(
             _Drawing(self), sampler=missing, batch_size=None, num_workers=workers, worker_init_fn=_one_thread
         )
-        with progress("drawing", self.data.scenes, self.data.scenes - len(missing), unit="scenes") as advance:
+        with progress("drawing", len(self), len(self) - len(missing), unit=self.what) as advance:
             for _ in batches_of(loader):
                 advance(1)
 
@@ -98,11 +110,11 @@ class KeptScenes:
                 temporary.write_text(own, encoding="utf-8")
         elif path.read_text("utf-8") != own:
             raise InputError(
-                f"{self.folder} keeps scenes that were drawn with other settings (see {path}); give another folder "
-                "as data.kept, or remove this one"
+                f"{self.folder} keeps {self.what} that were drawn with other settings (see {path}); give another "
+                "folder as data.kept, or remove this one"
             )
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """What decides the content of a file, besides its number."""
         backbone = self.model.backbone
         if not isinstance(backbone, MoveNetBackbone) or not backbone.is_bundled():
@@ -110,20 +122,58 @@ class KeptScenes:
                 "data.kept is for MoveNet as it was published; leave it out, or set model.backbone.kind to movenet and "
                 "no weights of another backbone"
             )
+        image_hw, profile = self.model.image_hw, self.model.profile.name
+        own = {"image_hw": image_hw, "profile": profile, "backbone": backbone.name}
+        return json.loads(json.dumps({"format": 2} | self.described() | own))
+
+
+def pictures_varied(vary: Augmentation) -> dict[str, Any]:
+    """The part of an augmentation that changes pictures."""
+    return {name: value for name, value in asdict(vary).items() if not name.endswith(("cubes", "cubes_mm"))}
+
+
+@dataclass(frozen=True)
+class KeptScenes(Kept):
+    """The scenes of `data` in the folder `data.kept`, a file each."""
+
+    data: RenderedData
+    model: Model
+    vary: Augmentation
+    seed: int
+    fields: ClassVar[tuple[str, ...]] = ("present", "boxes_px", "points_mm", "row")
+    what: ClassVar[str] = "scenes"
+
+    @property
+    def folder(self) -> Path:  # pyright: ignore[reportIncompatibleVariableOverride]
+        assert self.data.kept is not None
+        return self.data.kept
+
+    def __len__(self) -> int:
+        return self.data.scenes
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{self.data.world}-{self.data.first + number:07d}.safetensors"
+
+    def samples(self, number: int) -> list[Sample]:
+        """With the joints of the synthetic world, so that models of any skeleton learn from them."""
+        return self._scenes[number]
+
+    @cached_property
+    def _scenes(self) -> RenderedScenes:
+        data = self.data
+        return RenderedScenes(data, self.model, data.scenes, data.first, self.vary, self.seed, BODY_JOINTS)
+
+    def described(self) -> dict[str, Any]:
         data = asdict(self.data)
         for name in ("kept", "scenes", "first", "motion"):
             del data[name]
-        pictures = {
-            name: value for name, value in asdict(self.vary).items() if not name.endswith(("cubes", "cubes_mm"))
-        }
-        image_hw, profile = self.model.image_hw, self.model.profile.name
         motion = None if self.data.motion is None else self.data.motion.name
-        return json.loads(
-            json.dumps(
-                {"format": 2, "world": EDITION, "data": data, "motion": motion, "pictures": pictures, "seed": self.seed}
-                | {"image_hw": image_hw, "profile": profile, "backbone": backbone.name}
-            )
-        )
+        return {
+            "world": EDITION, "data": data, "motion": motion, "pictures": pictures_varied(self.vary), "seed": self.seed
+        }  # fmt: skip
+
+    def opened(self) -> KeptSceneSamples:
+        return KeptSceneSamples(self)
 
 
 def _one_thread(worker: int) -> None:
@@ -131,32 +181,27 @@ def _one_thread(worker: int) -> None:
 
 
 class _Drawing(Dataset[int]):
-    """Item n draws scene n, looks at it, and writes its file."""
+    """Item n draws the samples of file n, looks at them, and writes it."""
 
-    def __init__(self, kept: KeptScenes) -> None:
+    def __init__(self, kept: Kept) -> None:
         self.kept = kept
-
-    @cached_property
-    def scenes(self) -> RenderedScenes:
-        kept = self.kept
-        return RenderedScenes(
-            kept.data, kept.model, kept.data.scenes, kept.data.first, kept.vary, kept.seed, BODY_JOINTS
-        )
 
     @cached_property
     def backbone(self) -> MoveNetBackbone:
         """Ready for pictures, in this process."""
         return folded(cast(MoveNetBackbone, self.kept.model.backbone))
 
-    def __getitem__(self, scene: int) -> int:
-        samples = self.scenes[scene]
-        write_safetensors(self.kept.path(scene), self._tensors(samples), {"keys": json.dumps([s.key for s in samples])})
-        return scene
+    def __getitem__(self, number: int) -> int:
+        samples = self.kept.samples(number)
+        write_safetensors(
+            self.kept.path(number), self._tensors(samples), {"keys": json.dumps([s.key for s in samples])}
+        )
+        return number
 
     @torch.inference_mode()
     def _tensors(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         batch = Sample.stack(samples)
-        tensors = {name: getattr(batch, name) for name in _FIELDS}
+        tensors = {name: getattr(batch, name) for name in self.kept.fields}
         tensors |= {f"cameras.{name}": getattr(batch.cameras, name) for name in _CAMERAS}
         looked = [self.backbone(sample.images) for sample in samples]
         stacked = BackboneOutput.stack(looked)
@@ -164,53 +209,65 @@ class _Drawing(Dataset[int]):
 
 
 class KeptSamples(Dataset[Sample]):
-    """Item n: instant n of the scenes, one after the other, with all the views that its scene has."""
+    """All samples of the files, one after the other, with all the views that there are: at most `views`."""
+
+    views: int
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, row: int) -> Sample:
+        raise NotImplementedError
+
+
+def read_kept(path: Path, place: int) -> tuple[dict[str, Any], str]:
+    """Fields of sample number `place` of a file, its cameras and what was looked at among them, and its key."""
+    try:
+        with safe_open(path, "pt") as file:
+            key = json.loads(file.metadata()["keys"])[place]
+            read = {name: file.get_slice(name)[place] for name in file.keys()}  # noqa: SIM118  # it is no dict
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read ({error}); remove it, and it is drawn again") from error
+    K, R, t_mm, distortion, image_hw = (read.pop(f"cameras.{name}") for name in _CAMERAS)
+    looked = BackboneOutput(**{name: read.pop(name) for name in _OUTPUTS})
+    return read | {"cameras": Cameras(K, R, t_mm, distortion, image_hw=image_hw), "looked": looked}, key
+
+
+class KeptSceneSamples(KeptSamples):
+    """Item n: instant n of the scenes, one after the other."""
 
     def __init__(self, kept: KeptScenes) -> None:
-        self.kept, self.instants = kept, kept.data.instants
+        self.kept, self.instants, self.views = kept, kept.data.instants, kept.data.cameras[1]
         self.skeleton = kept.model.skeleton
 
     def __len__(self) -> int:
-        return self.kept.data.scenes * self.instants
+        return len(self.kept) * self.instants
 
     def __getitem__(self, row: int) -> Sample:
         scene, instant = divmod(row, self.instants)
-        path = self.kept.path(scene)
-        try:
-            with safe_open(path, "pt") as file:
-                keys = json.loads(file.metadata()["keys"])
-                return self._sample(lambda name: file.get_slice(name)[instant], keys[instant], row)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path} cannot be read ({error}); remove it, and it is drawn again") from error
-
-    def _sample(self, read: Callable[[str], Tensor], key: str, row: int) -> Sample:
-        K, R, t_mm, distortion, image_hw = (read(f"cameras.{name}") for name in _CAMERAS)
-        cameras = Cameras(K, R, t_mm, distortion, image_hw=image_hw)
-        body_mm = read("points_mm")
+        read, key = read_kept(self.kept.path(scene), instant)
+        body_mm = read.pop("points_mm")
         known = torch.isfinite(body_mm).all(-1)
         root = root_points(body_mm, known, BODY_JOINTS)
         joints = converted(body_mm, known, BODY_JOINTS, self.skeleton)
-        present = read("present")
+        read["row"] = torch.tensor(row)
         return Sample(
-            images=torch.zeros(len(present), 3, 0, 0),
-            present=present,
-            cameras=cameras,
-            boxes_px=read("boxes_px"),
+            **read,
+            images=torch.zeros(len(read["present"]), 3, 0, 0),
             points_mm=joints.points,
             valid=joints.valid,
             centre_mm=root.points[0],
             has_centre=root.valid[0],
-            row=torch.tensor(row),
             key=key,
-            looked=BackboneOutput(**{name: read(name) for name in _OUTPUTS}),
         )
 
 
 class KeptForScoring(Dataset[Sample]):
-    """The same, but of every sample the same number of views, black where a scene has fewer."""
+    """The same, but of every sample the same number of views, black where it has fewer."""
 
-    def __init__(self, kept: KeptScenes, views: int | None) -> None:
-        self.samples, self.views = KeptSamples(kept), views or kept.data.cameras[1]
+    def __init__(self, kept: Kept, views: int | None) -> None:
+        self.samples = kept.opened()
+        self.views = views or self.samples.views
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -220,12 +277,12 @@ class KeptForScoring(Dataset[Sample]):
 
 
 class KeptBatches:
-    """Batches of an epoch, the share of this process of each: all instants of all scenes, in an order of its own."""
+    """Batches of an epoch, the share of this process of each: all samples, in an order of its own."""
 
-    def __init__(self, experiment: Experiment, kept: KeptScenes, share: int, shares: int) -> None:
+    def __init__(self, experiment: Experiment, kept: Kept, share: int, shares: int) -> None:
         if learning_rates(experiment.optimizer)["backbone"] > 0:
             raise InputError("data.kept is for a backbone that does not learn; set optimizer.backbone_lr to 0")
-        self.experiment, self.samples = experiment, KeptSamples(kept)
+        self.experiment, self.samples = experiment, kept.opened()
         size = experiment.optimizer.batch_size
         wanted = experiment.samples_per_epoch
         self.steps = min(len(self.samples), wanted or len(self.samples)) // size
@@ -258,4 +315,4 @@ class _Batches(Dataset[Sample]):
     def __getitem__(self, step: tuple[int, np.ndarray]) -> Sample:
         number, rows = step
         batch = [self.samples[int(row)] for row in rows]
-        return collate(with_views(batch, self.experiment, self.samples.kept.data, self.epoch, number))
+        return collate(with_views(batch, self.experiment, self.samples.views, self.epoch, number))

@@ -49,8 +49,12 @@ class VariedDataset(PoseDataset):
         return varied_boxes(super().boxes_of(row), self.variations, (self.seed, self.epoch, row))
 
     def __getitem__(self, index: int | Pick) -> Sample:
+        return teachable(self.varied(index))
+
+    def varied(self, index: int | Pick) -> Sample:
+        """The sample as it is, even where no view could be read."""
         sample = super().__getitem__(index)
-        return teachable(varied_pictures(sample, self.variations, (self.seed, self.epoch, int(sample.row))))
+        return varied_pictures(sample, self.variations, (self.seed, self.epoch, int(sample.row)))
 
 
 def teachable(sample: Sample) -> Sample:
@@ -70,7 +74,7 @@ class LabelledBatches:
 
     def __init__(self, experiment: Experiment, data: LabelData, model: Model, share: int, shares: int) -> None:
         dataset = dataset_of_data(data, model)
-        known = _rows_to_learn_from(dataset, data)
+        known = rows_to_learn_from(dataset, data)
         self.dataset = VariedDataset(dataset, experiment.augmentation, experiment.seed)
         size, views = experiment.optimizer.batch_size, experiment.views
         if len(known) < size:
@@ -117,7 +121,7 @@ class _Given(Sampler[list[Pick]]):
         return len(self.picks)
 
 
-def _rows_to_learn_from(dataset: PoseDataset, data: LabelData) -> Int[np.ndarray, "n"]:
+def rows_to_learn_from(dataset: PoseDataset, data: LabelData) -> Int[np.ndarray, "n"]:
     """Rows with a view, a known joint, and a place for a cube."""
     labels = dataset.labels
     roots = root_points(torch.from_numpy(labels.points_mm), torch.from_numpy(labels.valid), labels.skeleton)

@@ -9,6 +9,7 @@ batches come out of any number of processes and workers, and every epoch has sce
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any, cast
 
@@ -76,6 +77,12 @@ class RenderedScenes(Dataset[list[Sample]]):
     def __len__(self) -> int:
         return self.scenes
 
+    def later(self, count: int) -> RenderedScenes:
+        """Those that come so many scenes later."""
+        scenes = copy(self)
+        scenes.first += count
+        return scenes
+
     def __getitem__(self, index: int) -> list[Sample]:
         number = self.first + index
         found = shots([number], self.options[number % len(self.options)], self.data.world, self.skeleton)
@@ -114,45 +121,69 @@ class RenderedBatches:
     """Batches of an epoch, the share of this process of each. `scenes` is rounded up to fill the last batch."""
 
     def __init__(self, experiment: Experiment, data: RenderedData, model: Model, share: int, shares: int) -> None:
-        self.data, self.model, self.experiment = data, model, experiment
+        self.data, self.experiment = data, experiment
         size = experiment.optimizer.batch_size
         self.rounds = -(-data.scenes // size)
         steps = self.rounds * data.instants
         wanted = experiment.samples_per_epoch
         self.steps = steps if wanted is None else min(steps, max(1, wanted // size))
+        self._needed = -(-self.steps // data.instants)
         self.places = range(share * size // shares, (share + 1) * size // shares)
-        scene_number(self._first(experiment.epochs) - 1, data.world)
-        for occlusion in data.occlusion:
-            scene_options(data, occlusion)
+        self._scenes = RenderedScenes(
+            data, model, self.rounds * size, data.first, experiment.augmentation, experiment.seed
+        )
+        self._drawn: Iterator[list[Sample]] = iter(())
+        self._ready_for: tuple[int, int] | None = None
+        scene_number(data.first + experiment.epochs * len(self._scenes) - 1, data.world)
 
     def __len__(self) -> int:
         return self.steps
 
-    def _first(self, epoch: int) -> int:
-        return self.data.first + epoch * self.rounds * self.experiment.optimizer.batch_size
-
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Sample]:
-        """The batches of an epoch, from the `first` on."""
-        experiment, size, instants = self.experiment, self.experiment.optimizer.batch_size, self.data.instants
-        seed = experiment.seed
-        scenes = RenderedScenes(
-            self.data, self.model, self.rounds * size, self._first(epoch), experiment.augmentation, seed
-        )
-        begun, workers = first // instants, experiment.run.workers
-        order = [r * size + place for r in range(begun, self.rounds) for place in self.places]
-        ahead = -(-len(self.places) // workers) if workers else None
-        loader = batches_of(
-            DataLoader(
-                scenes, sampler=order, batch_size=None, num_workers=workers, prefetch_factor=ahead, collate_fn=_as_is
-            )
-        )
-        for r in range(begun, -(-self.steps // instants)):
-            of_places = [next(loader) for _ in self.places]
+        """The batches of an epoch, from the `first` on.
+
+        Epochs that follow each other share their worker processes, which go on drawing while a model is evaluated.
+        """
+        experiment, seed, instants = self.experiment, self.experiment.seed, self.data.instants
+        begun = first // instants
+        if self._ready_for != (epoch, begun):
+            self._drawn = self._drawing(epoch, begun)
+        self._ready_for = None
+        for r in range(begun, self._needed):
+            of_places = [next(self._drawn) for _ in self.places]
             turns = [_turns(seed, epoch, r, place, instants) for place in self.places]
             for i in range(instants):
                 if first <= r * instants + i < self.steps:
                     batch = [samples[turn[i]] for samples, turn in zip(of_places, turns, strict=True)]
-                    yield collate(with_views(batch, experiment, self.data, epoch, r * instants + i))
+                    yield collate(with_views(batch, experiment, self.data.cameras[1], epoch, r * instants + i))
+        self._ready_for = (epoch + 1, 0)
+
+    def _drawing(self, epoch: int, begun: int) -> Iterator[list[Sample]]:
+        """The scenes of this process from a round of an epoch on, until the last epoch."""
+        size, workers = self.experiment.optimizer.batch_size, self.experiment.run.workers
+        order = (
+            (e, r * size + place)
+            for e in range(epoch, self.experiment.epochs)
+            for r in range(begun if e == epoch else 0, self._needed)
+            for place in self.places
+        )
+        ahead = -(-len(self.places) // workers) if workers else None
+        loader = DataLoader(
+            _ScenesOfEpochs(self._scenes), sampler=order, batch_size=None, num_workers=workers,  # pyright: ignore[reportArgumentType]
+            prefetch_factor=ahead, collate_fn=_as_is,
+        )  # fmt: skip
+        return batches_of(loader)
+
+
+class _ScenesOfEpochs(Dataset[list[Sample]]):
+    """Item (e, n): samples of scene n of epoch e, where `first` are those of epoch 0."""
+
+    def __init__(self, first: RenderedScenes) -> None:
+        self.first = first
+
+    def __getitem__(self, place: tuple[int, int]) -> list[Sample]:
+        epoch, number = place
+        return self.first.later(epoch * len(self.first))[number]
 
 
 def _as_is(samples: list[Sample]) -> list[Sample]:
@@ -164,12 +195,10 @@ def _turns(seed: int, epoch: int, r: int, place: int, instants: int) -> np.ndarr
     return np.random.default_rng([seed, epoch, r, place]).permutation(instants)
 
 
-def with_views(
-    batch: list[Sample], experiment: Experiment, data: RenderedData, epoch: int, number: int
-) -> list[Sample]:
-    """One number of views for the whole batch of the run; which ones, each sample draws among those it has."""
-    low = experiment.views.min or data.cameras[1]
-    high = min(experiment.views.max or data.cameras[1], data.cameras[1])
+def with_views(batch: list[Sample], experiment: Experiment, most: int, epoch: int, number: int) -> list[Sample]:
+    """One number of views for the whole batch of the run, of at most so many; each sample draws among those it has."""
+    low = experiment.views.min or most
+    high = min(experiment.views.max or most, most)
     rng = np.random.default_rng([experiment.seed, epoch, number])
     count = int(rng.integers(min(low, high), high + 1))
     return [teachable(chosen(sample, count, (experiment.seed, epoch, number))) for sample in batch]

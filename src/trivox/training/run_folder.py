@@ -70,10 +70,18 @@ class RunFolder:
     def model(self, name: str) -> Path:
         return self.path / f"{name}.safetensors"
 
+    def holds_something(self) -> bool:
+        """Whether it is there, and not an empty folder."""
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    def refuse_what_is_there(self) -> None:
+        """Raise `InputError` where a new run would mix with something."""
+        if self.holds_something():
+            raise InputError(f"{self.path} holds something already; give --resume to go on with it, or another folder")
+
     def begin(self, experiment: Experiment, processes: int) -> None:
         """Claim a new folder. Raises `InputError` where something is in it."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"{self.path} holds something already; give --resume to go on with it, or another folder")
+        self.refuse_what_is_there()
         self._write("experiment.yaml", written(experiment))
         about = {"versions": versions(), "code": code_version(), "python": platform.python_version()}
         about |= {"machine": platform.platform(), "processes": processes, "seed": experiment.seed}
@@ -98,9 +106,16 @@ class RunFolder:
         self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """One more line of metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """One more line of metrics.jsonl. Raises `InputError` where it cannot be written."""
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror or error}; make room for it, and the same command with --resume "
+                "goes on from the last state"
+            ) from error
 
     def _lines(self) -> list[dict[str, Any]]:
         """The records, but for a last one that a killed process left half written."""

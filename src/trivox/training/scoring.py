@@ -24,6 +24,7 @@ from trivox.models.configs import Model
 from trivox.training.baseline import Baseline
 from trivox.training.config import Augmentation, Evaluating, LabelData
 from trivox.training.kept import KeptForScoring, KeptScenes
+from trivox.training.kept_rows import KeptRows
 from trivox.training.labelled import dataset_of_data
 from trivox.training.processes import Processes
 from trivox.training.rendered import DrawnSamples
@@ -37,6 +38,8 @@ class HeldOut:
         self.dataset: Dataset[Sample]
         if isinstance(data, LabelData):
             self.dataset = dataset = dataset_of_data(data, model)
+            if data.kept is not None:
+                self.dataset = KeptForScoring(KeptRows.to_score(data, model).drawn(processes, workers), None)
             self.truth = truth_of_labels(dataset.labels)
             name = options.protocol or default_protocol(target_of_labels(dataset.labels), by_rows=True)
         else:
