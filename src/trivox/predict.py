@@ -152,20 +152,25 @@ def _assemble(
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):
         say(doubt)
-    raw, keypoints = poses.converted(wanted), _stored_keypoints(found, rig, own)
+    raw, keypoints = poses.converted(wanted), _stored_keypoints(found, rig, own, wanted)
     if not smooth:
         return Result(raw, rig, keypoints, job, asdict(summary))
     return Result(smoothed(poses).converted(wanted), rig, keypoints, job, asdict(summary), raw)
 
 
-def _stored_keypoints(found: Followed, rig: Rig, skeleton: Skeleton) -> list[Keypoints2D]:
-    """2D joints of each view, in pixels of the pictures as stored: turned back where reading turned them."""
+def _stored_keypoints(found: Followed, rig: Rig, own: Skeleton, wanted: Skeleton) -> list[Keypoints2D]:
+    """2D joints of each view, in pixels of the pictures as stored: turned back where reading turned them.
+
+    Those that are `wanted` where all of these are seen themselves, else all that were seen.
+    """
+    skeleton = wanted if set(wanted.names) <= set(own.names) else own
+    at = list(own.indices(skeleton.names))
     assert rig.cameras.image_hw is not None
     frames = torch.arange(len(found.valid))
     views = []
     for v, (height, width) in enumerate(rig.cameras.image_hw.tolist()):
-        points_px = turned_points(found.points_px[:, :, v], rig.quarter_turns[v], (height, width))
-        scores = found.scores[:, :, v]
+        points_px = turned_points(found.points_px[:, :, v, at], rig.quarter_turns[v], (height, width))
+        scores = found.scores[:, :, v, at]
         views.append(Keypoints2D(torch.where(scores[..., None] > 0, points_px, 0), scores, frames, skeleton))
     return views
 

@@ -77,7 +77,8 @@ def test_a_movenet_that_learns_is_read_by_its_heatmaps(tmp_path: Path, backbone_
     model = new_model(Experiment(model=options, data=data, optimizer=OptimizerOptions(backbone_lr=backbone_lr)))
     assert isinstance(model.backbone, MoveNetBackbone)
     if backbone_lr > 0:
-        model.backbone.heatmaps.project.bias.data += 1
+        with torch.no_grad():
+            next(model.backbone.heatmaps.parameters()).add_(0.1)
     path = tmp_path / "learned.safetensors"
     save_model(model, path)
     further = replace(options, weights=path)

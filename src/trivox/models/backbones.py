@@ -153,8 +153,8 @@ class Reader(nn.Module):
         self, heatmaps: Float[Tensor, "n J h w"], features: Float[Tensor, "n C h w"]
     ) -> tuple[Float[Tensor, "n J 2"], Float[Tensor, "n J"]]:
         """Cells (x, y) and scores of the joints."""
-        pairs = [head(features).float().unflatten(1, (JOINTS, 2)) for head in (self.regress, self.offset)]
-        found = decode(MoveNetOutput(heatmaps.float(), self.centre(features).float(), *pairs, features))
+        regress, offset = (head(features).float().unflatten(1, (JOINTS, 2)) for head in (self.regress, self.offset))
+        found = decode(MoveNetOutput(heatmaps.float(), self.centre(features).float(), regress, offset, features))
         return cell_from_pixel(found.points_px, STRIDE), found.scores
 
 
