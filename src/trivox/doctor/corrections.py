@@ -78,6 +78,11 @@ def alternatives(case: Case) -> Iterator[Correction]:
                 )
 
 
+def rougher(case: Case) -> Case:
+    """The same with a third of the instants: enough to see what is far off."""
+    return replace(case, every=3 * case.every)
+
+
 def _permuted(case: Case) -> Iterator[Correction]:
     V = case.views
     if V <= _MOST_PERMUTED:
@@ -234,7 +239,7 @@ def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     def change(c: Case, n: Tensor) -> Case:
         return c.with_offset(view, n[0])
 
-    offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double())[0])
+    offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double(), [view])[0])
     return Correction(
         "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
     )
@@ -257,8 +262,8 @@ def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correc
     if len(views) == 1:
         begin = _best_start(case, views[0], start, change, grid)
     else:
-        begin = grid[torch.tensor([change(case, n[None]).loss for n in grid]).argmin()][None]
-    n = refined(case, change, begin, torch.tensor([1e-3]).double())
+        begin = grid[torch.tensor([change(rougher(case), n[None]).loss for n in grid]).argmin()][None]
+    n = refined(case, change, begin, torch.tensor([1e-3]).double(), views)
     scale = float(n.exp())
     whom = views if len(views) == 1 else ()
     return Correction("wrong image size", whom, change(case, n), 1, f"K x {scale:.3f}", {"scale": scale})
@@ -268,7 +273,7 @@ def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
     def change(c: Case, n: Tensor) -> Case:
         return c.with_camera(view, distortion=torch.cat([n, torch.zeros(4, dtype=torch.float64)]))
 
-    k1 = refined(case, change, _best_start(case, view, start, change, _K1_GRID), torch.tensor([1e-3]).double())
+    k1 = refined(case, change, _best_start(case, view, start, change, _K1_GRID), torch.tensor([1e-3]).double(), [view])
     value = float(k1)
     return Correction("wrong distortion", (view,), change(case, k1), 1, f"k1 {value:+.3f} fits", {"k1": value})
 
@@ -298,7 +303,7 @@ def _other_pose(case: Case, view: int, start: _Others | None) -> Correction:
     change = _moved(view)
     best = begin
     for origin in {id(begin): begin, id(case): case}.values():
-        numbers = refined(origin, change, torch.zeros(6, dtype=torch.float64), _POSE_STEPS)
+        numbers = refined(origin, change, torch.zeros(6, dtype=torch.float64), _POSE_STEPS, [view])
         corrected = change(origin, numbers)
         if corrected.loss < best.loss or best is case:
             best = corrected

@@ -23,6 +23,7 @@ from trivox.doctor.corrections import (
     fitted_to_all,
     moved_midway,
     picture_hw,
+    rougher,
 )
 
 # Price of a fitted number: a little in itself, and a share of what the best correction takes away.
@@ -116,7 +117,10 @@ def best_step(case: Case) -> Step | None:
 
 def candidates(case: Case) -> list[Correction]:
     """Everything that is tried."""
-    found = [*alternatives(case), *fitted_to_all(case)]
+    rough = rougher(case)
+    tried = zip(alternatives(rough), alternatives(case), strict=True)
+    found = [full for small, full in tried if small.case.total < rough.total]
+    found += fitted_to_all(case)
     for view in range(case.views):
         if bool(case.rays.seen[:, view].any()):
             found += fitted(case, view)

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trivox.doctor.evidence import Evidence
-from trivox.doctor.placing_kernel import NEAREST_MM, SCALE_PX, place
+from trivox.doctor.placing_kernel import NEAREST_MM, SCALE_PX, place, undo_lenses
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import undistort
+from trivox.geometry.distortion import TANGENTIAL_FACTOR, trusted_radius_squared
 
 # Pairs of views that propose a point; of dozens of cameras only some.
 _MOST_PAIRS = 45
@@ -40,6 +40,13 @@ class Rays:
         """Only points that two views see can contradict anything."""
         seen = self.weights > 0
         return seen & (seen.sum(-1, keepdim=True) >= 2)
+
+    def with_view(self, view: int, own: Rays) -> Rays:
+        """`own`, of one view, in place of those of `view`."""
+        mixed = {name: getattr(self, name).clone() for name in ("directions", "gain", "weights")}
+        for name, value in mixed.items():
+            value[:, view] = getattr(own, name)[:, 0]
+        return Rays(**mixed)
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,18 @@ def rays_of(evidence: Evidence, cameras: Cameras) -> Rays:
     points_px = evidence.points_px.movedim(1, 0).flatten(1, 2)
     normalised = cameras.normalised_from_pixels(points_px)
     if cameras.has_distortion:
-        normalised = undistort(normalised, cameras.distortion.to(normalised), cameras.distortion_model)
+        normalised = normalised.contiguous()
+        undo_lenses(normalised.numpy(), _lens_rows(cameras).numpy())
     # Pixels are squares, nearly; a mean focal length serves both axes.
     focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()
     gain = focal[:, None] / evidence.crop_px.movedim(1, 0).flatten(1, 2)
     return Rays(normalised.movedim(0, 1), gain.T, evidence.weights.movedim(1, 0).flatten(1, 2).T)
+
+
+def _lens_rows(cameras: Cameras) -> Float[Tensor, "V 7"]:
+    lens = cameras.distortion.double()
+    factor = torch.full_like(lens[:, :1], TANGENTIAL_FACTOR[cameras.distortion_model])
+    return torch.cat([lens, trusted_radius_squared(lens)[:, None], factor], -1)
 
 
 def fit(rays: Rays, cameras: Cameras, start_mm: Float[Tensor, "M 3"] | None = None) -> Fit:
@@ -103,6 +117,12 @@ def seen_from(points_mm: Float[Tensor, "M 3"], cameras: Cameras) -> Float[Tensor
     return torch.einsum("vij,mj->mvi", cameras.R, points_mm) + cameras.t_mm
 
 
+def residuals(X: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras) -> Float[Tensor, "M V 2"]:
+    """From where the views saw the points to where they are, in crop pixels."""
+    in_cam = seen_from(X, cameras)
+    return (in_cam[..., :2] / in_cam[..., 2:].clamp_min(NEAREST_MM) - rays.directions) * rays.gain[..., None]
+
+
 def linearised(
     X: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras, seen: Bool[Tensor, "M V"]
 ) -> tuple[Float[Tensor, "M V 2"], Float[Tensor, "M V 2 3"], Float[Tensor, "M V"]]:
@@ -110,7 +130,7 @@ def linearised(
     in_cam = seen_from(X, cameras)
     depth = in_cam[..., 2].clamp_min(NEAREST_MM)
     at = in_cam[..., :2] / depth[..., None]
-    residual = (at - rays.directions) * rays.gain[..., None]
+    residual = residuals(X, rays, cameras)
     slope = (cameras.R[:, :2] - at[..., None] * cameras.R[:, 2:]) * (rays.gain / depth)[..., None, None]
     weights = seen * (in_cam[..., 2] > NEAREST_MM) / (1 + residual.square().sum(-1) / SCALE_PX**2)
     return residual, slope, weights

@@ -10,6 +10,7 @@ import numpy as np
 
 from trivox.geometry.triangulation.algebra_kernel import solve_positive
 from trivox.geometry.triangulation.compiled import compiled, inlined
+from trivox.geometry.triangulation.lens_kernel import undistorted
 
 # The detector's own error: half of its limb joints are nearer, in pixels of a crop.
 SCALE_PX = 4.0
@@ -107,6 +108,14 @@ def _step(x, y, z, m, rays, gain, seen, R, t):
         g2 += weight * (a * a2 + b * b2)
     damping = 1e-6 * (n00 + n11 + n22)
     return solve_positive(n00 + damping, n01, n02, n11 + damping, n12, n22 + damping, -g0, -g1, -g2)
+
+
+@compiled
+def undo_lenses(points, lenses):  # type: ignore[no-untyped-def]
+    """Undistort normalised points (V, M, 2) where they are; a lens is a row of `lens_kernel.py`."""
+    for v in range(points.shape[0]):
+        for m in range(points.shape[1]):
+            points[v, m, 0], points[v, m, 1] = undistorted(points[v, m, 0], points[v, m, 1], lenses[v])
 
 
 @compiled
