@@ -262,7 +262,8 @@ def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correc
     if len(views) == 1:
         begin = _best_start(case, views[0], start, change, grid)
     else:
-        begin = grid[torch.tensor([change(rougher(case), n[None]).loss for n in grid]).argmin()][None]
+        rough = rougher(case)
+        begin = grid[torch.tensor([change(rough, n[None]).loss for n in grid]).argmin()][None]
     n = refined(case, change, begin, torch.tensor([1e-3]).double(), views)
     scale = float(n.exp())
     whom = views if len(views) == 1 else ()
