@@ -1,8 +1,8 @@
 """What could be wrong with a rig, each with what would put it right: the doctor's hypotheses.
 
 Every correction says what it takes to make rig and joints agree. Those without numbers of their own (swapped cameras,
-an inverted transform, a turned picture, another unit) are listed by `alternatives`; those with numbers (a scale of the
-intrinsics, a lens, an offset in time, a pose) are fitted by `fitted`.
+an inverted transform, a turned picture, another unit, a lens left out) are listed by `alternatives`; those with numbers
+(a scale of the intrinsics, a lens, an offset in time, a pose) are fitted by `fitted`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def alternatives(case: Case) -> Iterator[Correction]:
         whom = () if len(views) == case.views else views
         yield from _other_transforms(case, views, whom)
         yield from _other_pictures(case, views, whom)
+        yield from _other_signs(case, views, whom)
         if len(views) == 1:
             for factor in UNIT_FACTORS:
                 t_mm = case.cameras.t_mm[views[0]] * factor
@@ -155,6 +156,17 @@ def _other_pictures(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> 
         )
 
 
+def _other_signs(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Iterator[Correction]:
+    """Lens terms left out, or written for the inverse."""
+    if not case.cameras.has_distortion:
+        return
+    for detail, factor in (("without distortion", 0.0), ("with the opposite sign", -1.0)):
+        lens = case.cameras.distortion.clone()
+        lens[list(views)] *= factor
+        corrected = case.with_cameras(replace(case.cameras, distortion=lens))
+        yield Correction("wrong distortion", whom, corrected, 0, detail)
+
+
 def fitted(case: Case, view: int) -> Iterator[Correction]:
     """Corrections of one view with numbers, fitted to the points that the others place (of two views: to both)."""
     start = _points_of_others(case, view)
@@ -167,12 +179,6 @@ def fitted(case: Case, view: int) -> Iterator[Correction]:
 def fitted_to_all(case: Case) -> Iterator[Correction]:
     """Corrections of all views alike, with numbers."""
     yield _scaled(case, tuple(range(case.views)), None)
-    zero = torch.zeros_like(case.cameras.distortion)
-    if case.cameras.has_distortion:
-        for detail, lens in (("without distortion", zero), ("with the opposite sign", -case.cameras.distortion)):
-            yield Correction(
-                "wrong distortion", (), case.with_cameras(replace(case.cameras, distortion=lens)), 0, detail
-            )
 
 
 @dataclass(frozen=True)
