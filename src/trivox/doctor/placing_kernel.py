@@ -16,7 +16,7 @@ from trivox.geometry.triangulation.lens_kernel import undistorted
 SCALE_PX = 4.0
 GROSSEST_PX = 128.0
 NEAREST_MM = 0.01
-_STEPS = 12
+_STEPS = 30
 # A step that lowers a point's loss by less is the last.
 _ENOUGH = 1e-6
 
