@@ -36,15 +36,15 @@ _LEAST_GAIN: dict[Kind, float] = {
     "mirrored picture": 0.5,
     "turned picture": 0.5,
     "wrong unit": 0.5,
-    "wrong image size": 0.25,
+    "wrong image size": 0.5,
     "time offset": 0.15,
     "wrong distortion": 0.25,
-    "wrong pose": 0.35,
+    "wrong pose": 0.6,
     "moved camera": 0.4,
 }
 _LEAST_SHARE: dict[Kind, float] = {
     "wrong image size": 0.2,
-    "time offset": 0.15,
+    "time offset": 0.17,
     "wrong distortion": 0.2,
     "wrong pose": 0.45,
     "moved camera": 0.45,
@@ -52,7 +52,9 @@ _LEAST_SHARE: dict[Kind, float] = {
 _LEAST_SHARE_OF_OTHERS = 0.15
 # More where few instants are seen, and where an adult stays within such a distance.
 _FEW_INSTANTS = 6.0
-_STAYS_MM = 300.0
+_STAYS_MM = 180.0
+# Kinds that the detector's bias looks like: it moves all joints of a view alike, however they move.
+_LIKE_BIAS: tuple[Kind, ...] = ("wrong pose", "wrong image size")
 _MOST_FINDINGS = 3
 # Instants that every explanation is tried on.
 _INSTANTS = 24
@@ -164,10 +166,10 @@ def _is_believed(correction: Correction, case: Case, before: float, after: float
     instants = float(seen.amin()) / case.evidence.points_px.shape[2]
     share = _LEAST_SHARE.get(correction.kind, _LEAST_SHARE_OF_OTHERS)
     least = max(_LEAST_GAIN[correction.kind], share * after) * (1 + (_FEW_INSTANTS / max(instants, 0.1)) ** 2)
-    if correction.freedom == 0 or before - after <= least:
-        return before - after > least
-    # Of somebody who stays in place a camera sees one side, where the detector's bias looks like a fault of the camera.
-    return before - after > least * (1 + (_STAYS_MM / max(spread_mm(correction.case), 1.0)) ** 2)
+    if correction.kind in _LIKE_BIAS and before - after > least:
+        # Of somebody who stays in place a camera sees one side, and the bias there does not average out.
+        least *= 1 + (_STAYS_MM / max(spread_mm(correction.case), 1.0)) ** 2
+    return before - after > least
 
 
 def spread_mm(case: Case) -> float:

@@ -16,7 +16,7 @@ from trivox.doctor.evidence import jitter_px
 from trivox.doctor.misfit import Fit
 
 # Joints of a weak detector lie this far from where the other views say they are: loss, and median in crop pixels.
-_WEAK_LOSS, _WEAK_PX = 1.9, 7.0
+_WEAK_LOSS, _WEAK_PX = 2.2, 9.0
 # Joints of a weak detector jump: noise in crop pixels, and how much more than in the middle one of the other views.
 _JUMPY_PX, _JUMPIER = 4.0, 2.5
 # A view that sees so few of the joints, while another sees most of them.
