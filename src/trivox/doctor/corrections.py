@@ -52,7 +52,7 @@ _K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
 @dataclass(frozen=True)
 class Correction:
     """`case` is the case once corrected. `views` are whom it concerns, empty for all alike; `freedom` is the number
-    of numbers that were fitted; `numbers` what they are, for the report."""
+    of numbers that were fitted, or of cameras changed beyond the fewest; `numbers` what they are, for the report."""
 
     kind: Kind
     views: tuple[int, ...]
@@ -164,7 +164,7 @@ def _other_signs(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Ite
         lens = case.cameras.distortion.clone()
         lens[list(views)] *= factor
         corrected = case.with_cameras(replace(case.cameras, distortion=lens))
-        yield Correction("wrong distortion", whom, corrected, 0, detail)
+        yield Correction("wrong distortion", whom, corrected, len(views) - 1, detail)
 
 
 def fitted(case: Case, view: int) -> Iterator[Correction]:
