@@ -53,8 +53,8 @@ _LEAST_SHARE_OF_OTHERS = 0.15
 # More where few instants are seen, and where an adult stays within such a distance.
 _FEW_INSTANTS = 6.0
 _STAYS_MM = 180.0
-# Kinds that the detector's bias looks like: it moves all joints of a view alike, however they move.
-_LIKE_BIAS: tuple[Kind, ...] = ("wrong pose", "wrong image size")
+# Kinds that the bias of a detector looks like, or that of people half hidden.
+_LIKE_BIAS: tuple[Kind, ...] = ("wrong pose", "wrong image size", "moved camera")
 _MOST_FINDINGS = 3
 # Instants that every explanation is tried on.
 _INSTANTS = 24
