@@ -30,6 +30,7 @@ from trivox.doctor.case import Case, mirrored_video
 from trivox.doctor.corrections import picture_hw
 from trivox.doctor.diagnosis import Diagnosis, diagnose
 from trivox.doctor.evidence import Evidence
+from trivox.doctor.examination import sized_cameras
 from trivox.doctor.findings import weak_views
 from trivox.doctor.looking import look_at
 from trivox.doctor.pose import turned_by
@@ -81,7 +82,7 @@ def main() -> None:
 
 
 def recordings(data: Path, scenes: Path | None, cache: Path) -> Iterator[tuple[str, Case]]:
-    """Good recordings: what was detected, with the rig that came with them."""
+    """Good recordings: what was detected, with the rig that came with them, fitted to the size of its pictures."""
     sets: dict[str, tuple[Path, Path]] = {
         "demo": (data / "demo_scene" / "calibration.json", data / "demo_scene" / "videos"),
         "pose2sim": (data / "pose2sim_single/calibration/Calib.qca.txt", data / "pose2sim_single/videos"),
@@ -91,7 +92,8 @@ def recordings(data: Path, scenes: Path | None, cache: Path) -> Iterator[tuple[s
         sets[folder.name] = folder / "calibration.toml", folder / "videos"
     for name, (calibration, videos) in sets.items():
         rig = trivox.load_rig(calibration)
-        yield name, Case.of(detected(name, rig, videos, cache), rig.cameras)
+        evidence = detected(name, rig, videos, cache)
+        yield name, Case.of(evidence, sized_cameras(rig, evidence)[0])
 
 
 def detected(name: str, rig: Rig, videos: Path, cache: Path) -> Evidence:

@@ -6,19 +6,23 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rigs import STANDING_MM, ring
+from scipy.optimize import minimize
 from torch import Tensor
 
 from trivox.cli.main import main
 from trivox.doctor.case import Case
 from trivox.doctor.corrections import alternatives, fitted, moved_midway
 from trivox.doctor.diagnosis import best_step, diagnose, total_of, unit_factor
-from trivox.doctor.evidence import Evidence, evidence_of, read_at, sampled
+from trivox.doctor.evidence import Evidence, evidence_of, jitter_px, read_at, sampled
 from trivox.doctor.examination import examined
+from trivox.doctor.findings import weak_views
 from trivox.doctor.pose import pose_from_points, turned_by
 from trivox.files.calibrations import load_rig, save_rig
+from trivox.geometry.distortion import undistort
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17
 
@@ -52,6 +56,70 @@ def good() -> Case:
 def named(case: Case) -> tuple[str, tuple[int, ...]]:
     step = best_step(case)
     return ("", ()) if step is None else (step.correction.kind, step.correction.views)
+
+
+def noisy(case: Case, view: int, sigma_px: float) -> Case:
+    """The detector of one view wrong by white noise, in crop pixels."""
+    points = case.evidence.points_px.clone()
+    noise = torch.randn(points[:, view].shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    points[:, view] += sigma_px * case.evidence.crop_px[:, view, :, None] * noise
+    return replace(case, evidence=replace(case.evidence, points_px=points))
+
+
+def test_points_lie_where_an_independent_minimiser_puts_them(good: Case):
+    """Cauchy's loss of every point, its lowest over several starts found by scipy from differences alone."""
+    R, t_mm = turned_by(good.cameras.R[3], good.cameras.t_mm[3], torch.tensor([0.02, -0.02, 0, 20.0, 0, 0]).double())
+    case = noisy(good, 1, 5.0).with_camera(3, R=R, t_mm=t_mm)
+    camera_matrices = torch.cat([case.cameras.R, case.cameras.t_mm[..., None]], -1).numpy()
+    losses = torch.log1p((case.fit.errors_px / 4.0) ** 2).sum(-1)
+    for m in range(0, len(losses), 29):
+        rays, gain = case.rays.directions[m].numpy(), case.rays.gain[m].numpy()
+
+        def loss(x: np.ndarray, rays: np.ndarray = rays, gain: np.ndarray = gain) -> float:
+            seen = camera_matrices @ np.append(x, 1.0)
+            return float(np.log1p((np.linalg.norm(seen[:, :2] / seen[:, 2:] - rays, axis=-1) * gain / 4) ** 2).sum())
+
+        starts = case.fit.points_mm[m].numpy() + 60 * np.random.default_rng(m).normal(size=(2, 3))
+        best = min(minimize(loss, start, method="Nelder-Mead").fun for start in starts)
+        assert float(losses[m]) <= best + 1e-3
+
+
+def test_lenses_are_undone_as_geometry_does(good: Case):
+    distortion = torch.tensor([[-0.2, 0.05, 0.001, -0.002, 0.01]]).double().expand(4, 5)
+    case = good.with_cameras(replace(good.cameras, distortion=distortion))
+    normalised = case.cameras.normalised_from_pixels(case.read.points_px.movedim(1, 0).flatten(1, 2))
+    expected = undistort(normalised, distortion, "opencv").movedim(0, 1)
+    torch.testing.assert_close(case.rays.directions, expected, rtol=0, atol=1e-12)
+
+
+def test_what_is_known_of_other_views_is_used_again_rightly(good: Case):
+    """A camera or an offset changed leaves the other views' rays as they were; all of them anew are the same."""
+    assert good.loss < 1e-3  # the rays are known now
+    lens = torch.tensor([0.2, 0, 0, 0, 0]).double()
+    for changed in (good.with_camera(2, distortion=lens), good.with_camera(1, K=1.1 * good.cameras.K[1])):
+        anew = Case(changed.evidence, changed.cameras, changed.offsets)
+        torch.testing.assert_close(changed.rays.directions, anew.rays.directions)
+    late = good.with_offset(3, 1.3).with_offset(0, -0.4)
+    anew = Case(late.evidence, late.cameras, late.offsets)
+    for name in ("directions", "gain", "weights"):
+        torch.testing.assert_close(getattr(late.rays, name), getattr(anew.rays, name))
+
+
+def test_jitter_is_the_standard_deviation_of_white_noise_and_none_in_steady_motion():
+    frames = torch.arange(300)
+    steady = frames[:, None, None, None, None] * torch.tensor([3.0, -2.0]).double() + 200 * STANDING_MM[:, :2] / 1000
+    steady = steady.expand(300, 2, 1, 17, 2)
+    evidence = evidence_of(steady, torch.ones(300, 2, 1, 17), frames, torch.zeros_like(frames), COCO_17, FPS)
+    assert jitter_px(evidence).max() < 1e-9
+    case = Case(evidence, ring(2), torch.zeros(2).double())
+    jitter = jitter_px(noisy(case, 1, 3.0).evidence)
+    assert float(jitter[0]) < 1e-9 and float(jitter[1]) == pytest.approx(3.0, rel=0.05)
+
+
+def test_a_noisy_detector_is_named_and_the_rig_is_not_blamed(good: Case):
+    found = diagnose(noisy(good, 2, 12.0))
+    assert found.steps == () and weak_views(found.case) == [2]
+    assert weak_views(good) == []
 
 
 def test_perfect_projections_contradict_nothing(good: Case):

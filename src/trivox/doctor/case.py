@@ -38,11 +38,17 @@ class Case:
     @cached_property
     def read(self) -> Evidence:
         """The tracks read at the present offsets."""
-        read = read_at(self.evidence, self.offsets)
+        return self._every(read_at(self.evidence, self.offsets))
+
+    def _every(self, read: Evidence) -> Evidence:
         return read if self.every == 1 else read.at(torch.arange(0, len(read.frames), self.every))
 
     @cached_property
     def rays(self) -> Rays:
+        if known := self.__dict__.get("_all_but"):
+            case, view = known
+            own = rays_of(self.read.of_views([view]), self.cameras[torch.tensor([view])])
+            return case.rays.with_view(view, own)
         return rays_of(self.read, self.cameras)
 
     @cached_property
@@ -71,13 +77,19 @@ class Case:
         fields = {name: getattr(self.cameras, name).clone() for name in changed}
         for name, value in changed.items():
             fields[name][view] = value
-        return self.with_cameras(replace(self.cameras, **fields))
+        case = self.with_cameras(replace(self.cameras, **fields))
+        case.__dict__["_all_but"] = (self, view)
+        return case
 
     def with_offset(self, view: int, frames: float | Tensor) -> Case:
         """The view read so many frames later than now."""
         offsets = self.offsets.clone()
         offsets[view] += frames
-        return replace(self, offsets=offsets)
+        case, index = replace(self, offsets=offsets), [view]
+        own = self._every(read_at(self.evidence.of_views(index), offsets[index]))
+        case.__dict__["read"] = self.read.with_own(view, own)
+        case.__dict__["_all_but"] = (self, view)
+        return case
 
     def split(self, view: int, frame: int) -> Case:
         """The view as two: what it shows before `frame` stays, what it shows from there on becomes a further view."""

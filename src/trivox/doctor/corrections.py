@@ -1,8 +1,8 @@
 """What could be wrong with a rig, each with what would put it right: the doctor's hypotheses.
 
 Every correction says what it takes to make rig and joints agree. Those without numbers of their own (swapped cameras,
-an inverted transform, a turned picture, another unit) are listed by `alternatives`; those with numbers (a scale of the
-intrinsics, a lens, an offset in time, a pose) are fitted by `fitted`.
+an inverted transform, a turned picture, another unit, a lens left out) are listed by `alternatives`; those with numbers
+(a scale of the intrinsics, a lens, an offset in time, a pose) are fitted by `fitted`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trivox.doctor.case import Case, mirrored_video
-from trivox.doctor.misfit import GROSSEST_PX, fit, losses_of, of_views
+from trivox.doctor.evidence import Evidence
+from trivox.doctor.misfit import fit, losses_of, of_views
+from trivox.doctor.placing_kernel import GROSSEST_PX
 from trivox.doctor.pose import pose_from_points, turned_by
 from trivox.doctor.refining import Change, refined
+from trivox.geometry.cameras import Cameras
 
 Kind = Literal[
     "swapped cameras",
@@ -49,7 +52,7 @@ _K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
 @dataclass(frozen=True)
 class Correction:
     """`case` is the case once corrected. `views` are whom it concerns, empty for all alike; `freedom` is the number
-    of numbers that were fitted; `numbers` what they are, for the report."""
+    of numbers that were fitted, or of cameras changed beyond the fewest; `numbers` what they are, for the report."""
 
     kind: Kind
     views: tuple[int, ...]
@@ -67,12 +70,18 @@ def alternatives(case: Case) -> Iterator[Correction]:
         whom = () if len(views) == case.views else views
         yield from _other_transforms(case, views, whom)
         yield from _other_pictures(case, views, whom)
+        yield from _other_signs(case, views, whom)
         if len(views) == 1:
             for factor in UNIT_FACTORS:
                 t_mm = case.cameras.t_mm[views[0]] * factor
                 yield Correction(
                     "wrong unit", whom, case.with_camera(views[0], t_mm=t_mm), 0, f"x {factor:g}", {"factor": factor}
                 )
+
+
+def rougher(case: Case) -> Case:
+    """The same with a third of the instants: enough to see what is far off."""
+    return replace(case, every=3 * case.every)
 
 
 def _permuted(case: Case) -> Iterator[Correction]:
@@ -147,6 +156,17 @@ def _other_pictures(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> 
         )
 
 
+def _other_signs(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Iterator[Correction]:
+    """Lens terms left out, or written for the inverse."""
+    if not case.cameras.has_distortion:
+        return
+    for detail, factor in (("without distortion", 0.0), ("with the opposite sign", -1.0)):
+        lens = case.cameras.distortion.clone()
+        lens[list(views)] *= factor
+        corrected = case.with_cameras(replace(case.cameras, distortion=lens))
+        yield Correction("wrong distortion", whom, corrected, len(views) - 1, detail)
+
+
 def fitted(case: Case, view: int) -> Iterator[Correction]:
     """Corrections of one view with numbers, fitted to the points that the others place (of two views: to both)."""
     start = _points_of_others(case, view)
@@ -159,12 +179,6 @@ def fitted(case: Case, view: int) -> Iterator[Correction]:
 def fitted_to_all(case: Case) -> Iterator[Correction]:
     """Corrections of all views alike, with numbers."""
     yield _scaled(case, tuple(range(case.views)), None)
-    zero = torch.zeros_like(case.cameras.distortion)
-    if case.cameras.has_distortion:
-        for detail, lens in (("without distortion", zero), ("with the opposite sign", -case.cameras.distortion)):
-            yield Correction(
-                "wrong distortion", (), case.with_cameras(replace(case.cameras, distortion=lens)), 0, detail
-            )
 
 
 @dataclass(frozen=True)
@@ -184,18 +198,32 @@ def _points_of_others(case: Case, view: int) -> _Others | None:
     return _Others(fit(rays, cameras).points_mm, (rays.weights > 0).sum(-1) >= 2)
 
 
-def _view_loss(case: Case, view: int, others: _Others | None) -> float:
-    """How badly the view fits what the others say; of two views, how badly both fit each other."""
-    if others is None:
-        return case.loss
-    alone = case.of_views([view])
-    read, points_mm = alone.read, others.points_mm[None]
-    used = others.placed & (read.weights.flatten() > 0)
+def _grid_losses(read: Evidence, cameras: Cameras, others: _Others) -> Float[Tensor, " G"]:
+    """How badly each of G ways to read a view (views of `read`, `cameras`) fits what the others say."""
+    points_mm = others.points_mm.expand(read.points_px.shape[1], -1, -1)
+    seen_px, crop_px, weights = (
+        value.movedim(1, 0).flatten(1, 2) for value in (read.points_px, read.crop_px, read.weights)
+    )
+    used = others.placed & (weights > 0)
     # Projected into the picture: undoing the lens for every number that is tried would take most of the time.
-    apart_px = (alone.cameras.project(points_mm)[0] - read.points_px.reshape(-1, 2)).norm(dim=-1)
-    errors = torch.where(alone.cameras.depth_mm(points_mm)[0] > 0, apart_px / read.crop_px.flatten(), GROSSEST_PX)
-    loss = losses_of(errors.clamp(max=GROSSEST_PX))
-    return float((loss * used).sum() / used.sum().clamp_min(1))
+    errors = (cameras.project(points_mm) - seen_px).norm(dim=-1) / crop_px
+    errors = torch.where(cameras.depth_mm(points_mm) > 0, errors, GROSSEST_PX).clamp(max=GROSSEST_PX)
+    return (losses_of(errors) * used).sum(-1) / used.sum(-1).clamp_min(1)
+
+
+def _best_start(
+    case: Case, view: int, others: _Others | None, change: Change, grid: Float[Tensor, " G"]
+) -> Float[Tensor, "1"]:
+    """The number of the grid for whose camera the view fits the others best; of two views, both each other."""
+    if others is None:
+        losses = torch.tensor([change(case, n[None]).loss for n in grid])
+    else:
+        read = case.read.of_views([view] * len(grid))
+        changed = [change(case, n[None]).cameras for n in grid]
+        fields = {name: torch.stack([getattr(c, name)[view] for c in changed]) for name in ("K", "distortion")}
+        cameras = replace(case.cameras[torch.full((len(grid),), view)], **fields)
+        losses = _grid_losses(read, cameras, others)
+    return grid[losses.argmin()][None]
 
 
 def _offset(case: Case, view: int, start: _Others | None) -> Correction:
@@ -203,13 +231,21 @@ def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     longest = min(_LONGEST_OFFSET_S * case.evidence.fps, 0.4 * _stretch_frames(case))
     count = max(1, round(longest / spacing))
     grid = torch.arange(-count, count + 1, dtype=torch.float64) * spacing
-    losses = torch.tensor([_view_loss(case.with_offset(view, float(o)), view, start) for o in grid])
+    if start is None:
+        losses = torch.tensor([case.with_offset(view, float(o)).loss for o in grid])
+    else:
+        many = replace(
+            case.of_views([view] * len(grid)),
+            evidence=case.evidence.of_views([view] * len(grid)),
+            offsets=case.offsets[view] + grid,
+        )
+        losses = _grid_losses(many.read, many.cameras, start)
     best = grid[losses.argmin()][None]
 
     def change(c: Case, n: Tensor) -> Case:
         return c.with_offset(view, n[0])
 
-    offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double())[0])
+    offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double(), [view])[0])
     return Correction(
         "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
     )
@@ -229,12 +265,12 @@ def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correc
         return c.with_cameras(replace(c.cameras, K=K))
 
     grid = _SCALES.log()
-    view = views[0]
     if len(views) == 1:
-        losses = torch.tensor([_view_loss(change(case, n[None]), view, start) for n in grid])
+        begin = _best_start(case, views[0], start, change, grid)
     else:
-        losses = torch.tensor([change(case, n[None]).loss for n in grid])
-    n = refined(case, change, grid[losses.argmin()][None], torch.tensor([1e-3]).double())
+        rough = rougher(case)
+        begin = grid[torch.tensor([change(rough, n[None]).loss for n in grid]).argmin()][None]
+    n = refined(case, change, begin, torch.tensor([1e-3]).double(), views)
     scale = float(n.exp())
     whom = views if len(views) == 1 else ()
     return Correction("wrong image size", whom, change(case, n), 1, f"K x {scale:.3f}", {"scale": scale})
@@ -244,8 +280,7 @@ def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
     def change(c: Case, n: Tensor) -> Case:
         return c.with_camera(view, distortion=torch.cat([n, torch.zeros(4, dtype=torch.float64)]))
 
-    losses = torch.tensor([_view_loss(change(case, k[None]), view, start) for k in _K1_GRID])
-    k1 = refined(case, change, _K1_GRID[losses.argmin()][None], torch.tensor([1e-3]).double())
+    k1 = refined(case, change, _best_start(case, view, start, change, _K1_GRID), torch.tensor([1e-3]).double(), [view])
     value = float(k1)
     return Correction("wrong distortion", (view,), change(case, k1), 1, f"k1 {value:+.3f} fits", {"k1": value})
 
@@ -268,12 +303,14 @@ def _other_pose(case: Case, view: int, start: _Others | None) -> Correction:
         found = pose_from_points(start.points_mm, case.rays.directions[:, view], usable)
         if found is not None:
             tried = case.with_camera(view, R=found[0], t_mm=found[1])
-            if _view_loss(tried, view, start) < _view_loss(case, view, start):
+            both = (c.cameras[[view]] for c in (case, tried))
+            before, after = (_grid_losses(case.read.of_views([view]), c, start) for c in both)
+            if after < before:
                 begin = tried
     change = _moved(view)
     best = begin
     for origin in {id(begin): begin, id(case): case}.values():
-        numbers = refined(origin, change, torch.zeros(6, dtype=torch.float64), _POSE_STEPS)
+        numbers = refined(origin, change, torch.zeros(6, dtype=torch.float64), _POSE_STEPS, [view])
         corrected = change(origin, numbers)
         if corrected.loss < best.loss or best is case:
             best = corrected

@@ -8,6 +8,7 @@ over as much noise as reading at one, so that a time offset of half a frame wins
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -62,6 +63,10 @@ class Evidence:
             for name in ("points_px", "weights", "crop_px")
         }
         return replace(self, **mixed)
+
+    def with_own(self, view: int, own: Evidence) -> Evidence:
+        """`own`, of one view, in place of the view `view`."""
+        return self.with_view(view, own.of_views([0] * self.points_px.shape[1]))
 
     def at(self, instants: Bool[Tensor, " F"] | Int[Tensor, " K"]) -> Evidence:
         """Some instants only."""
@@ -154,6 +159,20 @@ def read_at(evidence: Evidence, offsets: Float[Tensor, " V"]) -> Evidence:
         weights=torch.where(seen, seen_share, 0.0).transpose(0, 1),
         crop_px=torch.where(seen, size, 1.0).transpose(0, 1),
     )
+
+
+def jitter_px(evidence: Evidence) -> Float[Tensor, " V"]:
+    """The detector's noise in each view, per axis and in crop pixels: a standard deviation, whatever the rig says.
+
+    A joint is compared with the middle between where it was an instant before and after. For white noise of standard
+    deviation s the median of that distance is sqrt(3 / 2) sqrt(2 ln 2) s (a Rayleigh distribution's).
+    """
+    points, weights, stretches = evidence.points_px, evidence.weights, evidence.stretches
+    apart = (points[1:-1] - (points[:-2] + points[2:]) / 2).norm(dim=-1) / evidence.crop_px[1:-1]
+    seen = (weights[:-2] > 0) & (weights[1:-1] > 0) & (weights[2:] > 0)
+    seen = seen & (stretches[2:] == stretches[:-2])[:, None, None]
+    medians = torch.where(seen, apart, torch.nan).movedim(1, 0).flatten(1).nanmedian(-1).values
+    return medians.nan_to_num() / math.sqrt(1.5 * 2 * math.log(2))
 
 
 def _for_xy(values: Tensor) -> Tensor:

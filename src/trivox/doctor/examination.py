@@ -75,8 +75,8 @@ def doctor(
 
 def examined(rig: Rig, evidence: Evidence) -> DoctorReport:
     """The report on a rig whose views are those of the evidence."""
-    sized, sizes = _sized(rig, evidence)
-    before = Case.of(evidence, sized)
+    cameras, sizes = sized_cameras(rig, evidence)
+    before = Case.of(evidence, cameras)
     found = diagnose(before)
     names = rig.names
     after = found.case
@@ -137,13 +137,13 @@ def _evidence_of_result(result: Result) -> Evidence:
 
 
 def _of_videos(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None) -> tuple[Rig, Evidence]:
-    # Sizes that differ are what the doctor is for: here the pictures' own are taken, `_sized` compares.
+    # Sizes that differ are what the doctor is for: here the pictures' own are taken, `sized_cameras` compares.
     unsized = replace(rig, cameras=replace(rig.cameras, image_hw=None))
     with Views.open(unsized, paths, cameras=cameras) as views:
         return rig.selected(views.rig.names), look_at(views, views.fps or DEFAULT_FPS)
 
 
-def _sized(rig: Rig, evidence: Evidence) -> tuple[Cameras, list[Finding]]:
+def sized_cameras(rig: Rig, evidence: Evidence) -> tuple[Cameras, list[Finding]]:
     """Cameras for the pictures as they are, and a finding for those that are calibrated for another size."""
     calibrated, pictures = rig.cameras.image_hw, evidence.image_hw
     cameras = rig.cameras.to(torch.float64)

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from trivox.doctor.case import Case
 from trivox.doctor.corrections import Kind
 from trivox.doctor.diagnosis import Diagnosis, Step
+from trivox.doctor.evidence import jitter_px
+from trivox.doctor.misfit import Fit
 
 # Joints of a weak detector lie this far from where the other views say they are: loss, and median in crop pixels.
-_WEAK_LOSS, _WEAK_PX = 1.9, 7.0
+_WEAK_LOSS, _WEAK_PX = 2.2, 9.0
+# Joints of a weak detector jump: noise in crop pixels, and how much more than in the middle one of the other views.
+_JUMPY_PX, _JUMPIER = 4.0, 2.5
 # A view that sees so few of the joints, while another sees most of them.
 _FEW_SEEN, _MANY_SEEN = 0.25, 0.6
 # Fewer points than this decide nothing.
@@ -77,15 +83,24 @@ def remarks_of(case: Case, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def weak_views(case: Case) -> list[int]:
-    """Views whose joints stay far from where the others say they are, whatever the rig."""
-    fit = case.fit
+    """Views whose joints stay far from where the others say they are, or jump about, whatever the rig."""
+    fit, jitter = case.fit, jitter_px(case.evidence)
     return [
         v
         for v in range(case.views)
-        if int(fit.seen[:, v].sum()) >= _FEWEST_POINTS
-        and float(fit.view_losses[v]) > _WEAK_LOSS
-        and float(fit.errors_px[fit.seen[:, v], v].median()) > _WEAK_PX
+        if int(fit.seen[:, v].sum()) >= _FEWEST_POINTS and (_contradicts(fit, v) or _jumps(jitter, v))
     ]
+
+
+def _contradicts(fit: Fit, view: int) -> bool:
+    median = float(fit.errors_px[fit.seen[:, view], view].median())
+    return float(fit.view_losses[view]) > _WEAK_LOSS and median > _WEAK_PX
+
+
+def _jumps(jitter: Float[Tensor, " V"], view: int) -> bool:
+    """Fast people make the joints of all views jump; noise those of one."""
+    others = torch.cat([jitter[:view], jitter[view + 1 :]])
+    return float(jitter[view]) > max(_JUMPY_PX, _JUMPIER * float(others.median()))
 
 
 def _of_step(step: Step, names: Sequence[str]) -> Finding:
@@ -133,6 +148,7 @@ def _of_weak(case: Case, view: int, name: str) -> Finding:
         "detector weakness",
         (name,),
         f"camera {name}: detector weakness (joints {median:.0f} px of a 256-pixel person from where the other cameras "
-        f"see them, worst {worst}; no fault of the rig explains it)",
+        f"see them, jumping by {float(jitter_px(case.evidence)[view]):.0f} px, worst {worst}; no fault of the rig "
+        "explains it)",
         "look at the pictures of this camera: blur, darkness, people cut off or hidden, left and right exchanged",
     )

@@ -16,16 +16,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trivox.doctor.evidence import Evidence
+from trivox.doctor.placing_kernel import NEAREST_MM, SCALE_PX, place, undo_lenses
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import undistort
+from trivox.geometry.distortion import TANGENTIAL_FACTOR, trusted_radius_squared
 
-# The detector's own error: half of its limb joints are nearer, in pixels of a crop.
-SCALE_PX = 4.0
-GROSSEST_PX = 128.0
-_STEPS = 6
 # Pairs of views that propose a point; of dozens of cameras only some.
 _MOST_PAIRS = 45
-_NEAREST_MM = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,13 @@ class Rays:
         """Only points that two views see can contradict anything."""
         seen = self.weights > 0
         return seen & (seen.sum(-1, keepdim=True) >= 2)
+
+    def with_view(self, view: int, own: Rays) -> Rays:
+        """`own`, of one view, in place of those of `view`."""
+        mixed = {name: getattr(self, name).clone() for name in ("directions", "gain", "weights")}
+        for name, value in mixed.items():
+            value[:, view] = getattr(own, name)[:, 0]
+        return Rays(**mixed)
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,35 @@ def rays_of(evidence: Evidence, cameras: Cameras) -> Rays:
     points_px = evidence.points_px.movedim(1, 0).flatten(1, 2)
     normalised = cameras.normalised_from_pixels(points_px)
     if cameras.has_distortion:
-        normalised = undistort(normalised, cameras.distortion.to(normalised), cameras.distortion_model)
+        normalised = normalised.contiguous()
+        undo_lenses(normalised.numpy(), _lens_rows(cameras).numpy())
     # Pixels are squares, nearly; a mean focal length serves both axes.
     focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()
     gain = focal[:, None] / evidence.crop_px.movedim(1, 0).flatten(1, 2)
     return Rays(normalised.movedim(0, 1), gain.T, evidence.weights.movedim(1, 0).flatten(1, 2).T)
 
 
+def _lens_rows(cameras: Cameras) -> Float[Tensor, "V 7"]:
+    lens = cameras.distortion.double()
+    factor = torch.full_like(lens[:, :1], TANGENTIAL_FACTOR[cameras.distortion_model])
+    return torch.cat([lens, trusted_radius_squared(lens)[:, None], factor], -1)
+
+
 def fit(rays: Rays, cameras: Cameras, start_mm: Float[Tensor, "M 3"] | None = None) -> Fit:
     """Place the points, from `start_mm` or else from the best pair of views, and measure."""
     seen = rays.seen
-    X = best_pair_points(rays, cameras) if start_mm is None else start_mm
-    for _ in range(_STEPS):
-        X = _stepped(X, rays, cameras, seen)
-    return Fit(X, errors_px(X, rays, cameras), seen)
+    M, V = seen.shape
+    first, second = torch.triu_indices(V, V, 1)
+    if len(first) > _MOST_PAIRS:
+        chosen = torch.linspace(0, len(first) - 1, _MOST_PAIRS).long()
+        first, second = first[chosen], second[chosen]
+    along = torch.cat([rays.directions, torch.ones(M, V, 1, dtype=torch.float64)], -1)
+    along = (along[:, :, None] @ cameras.R)[:, :, 0]
+    points = torch.zeros(M, 3, dtype=torch.float64) if start_mm is None else start_mm.clone()
+    errors = torch.empty(M, V, dtype=torch.float64)
+    given = (rays.directions, rays.gain, seen, cameras.R, cameras.t_mm, cameras.position_mm, along, first, second)
+    place(*(g.contiguous().numpy() for g in given), start_mm is None, points.numpy(), errors.numpy())
+    return Fit(points, errors, seen)
 
 
 def seen_from(points_mm: Float[Tensor, "M 3"], cameras: Cameras) -> Float[Tensor, "M V 3"]:
@@ -99,26 +117,10 @@ def seen_from(points_mm: Float[Tensor, "M 3"], cameras: Cameras) -> Float[Tensor
     return torch.einsum("vij,mj->mvi", cameras.R, points_mm) + cameras.t_mm
 
 
-def errors_px(points_mm: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras) -> Float[Tensor, "M V"]:
-    """Distances in crop pixels, the grossest behind a camera."""
-    in_cam = seen_from(points_mm, cameras)
-    depth = in_cam[..., 2:]
-    errors = (in_cam[..., :2] / depth.clamp_min(_NEAREST_MM) - rays.directions).norm(dim=-1) * rays.gain
-    errors = torch.where((depth[..., 0] > _NEAREST_MM) & errors.isfinite(), errors, GROSSEST_PX)
-    return errors.clamp(max=GROSSEST_PX)
-
-
-def _stepped(X: Tensor, rays: Rays, cameras: Cameras, seen: Tensor) -> Tensor:
-    """One Gauss-Newton step on every point, reweighted by Cauchy; kept only where it lowers the loss."""
-    residual, slope, weights = linearised(X, rays, cameras, seen)
-    normal = torch.einsum("mv,mvij,mvik->mjk", weights, slope, slope)
-    gradient = torch.einsum("mv,mvij,mvi->mj", weights, slope, residual)
-    damping = 1e-6 * normal.diagonal(dim1=-2, dim2=-1).sum(-1) + 1e-12
-    step = torch.linalg.solve(normal + damping[:, None, None] * torch.eye(3, dtype=X.dtype), gradient)
-    moved = X - step
-    before = (losses_of(errors_px(X, rays, cameras)) * seen).sum(-1)
-    after = (losses_of(errors_px(moved, rays, cameras)) * seen).sum(-1)
-    return torch.where((after < before)[:, None], moved, X)
+def residuals(X: Float[Tensor, "M 3"], rays: Rays, cameras: Cameras) -> Float[Tensor, "M V 2"]:
+    """From where the views saw the points to where they are, in crop pixels."""
+    in_cam = seen_from(X, cameras)
+    return (in_cam[..., :2] / in_cam[..., 2:].clamp_min(NEAREST_MM) - rays.directions) * rays.gain[..., None]
 
 
 def linearised(
@@ -126,46 +128,12 @@ def linearised(
 ) -> tuple[Float[Tensor, "M V 2"], Float[Tensor, "M V 2 3"], Float[Tensor, "M V"]]:
     """Residuals in crop pixels, their slope per mm of the point, and Cauchy's weights."""
     in_cam = seen_from(X, cameras)
-    depth = in_cam[..., 2].clamp_min(_NEAREST_MM)
+    depth = in_cam[..., 2].clamp_min(NEAREST_MM)
     at = in_cam[..., :2] / depth[..., None]
-    residual = (at - rays.directions) * rays.gain[..., None]
+    residual = residuals(X, rays, cameras)
     slope = (cameras.R[:, :2] - at[..., None] * cameras.R[:, 2:]) * (rays.gain / depth)[..., None, None]
-    weights = seen * (in_cam[..., 2] > _NEAREST_MM) / (1 + residual.square().sum(-1) / SCALE_PX**2)
+    weights = seen * (in_cam[..., 2] > NEAREST_MM) / (1 + residual.square().sum(-1) / SCALE_PX**2)
     return residual, slope, weights
-
-
-def best_pair_points(rays: Rays, cameras: Cameras) -> Float[Tensor, "M 3"]:
-    """Of the points midway between the rays of two views, the one with the least loss over all."""
-    M, V = rays.weights.shape
-    first, second = torch.triu_indices(V, V, 1)
-    if len(first) > _MOST_PAIRS:
-        chosen = torch.linspace(0, len(first) - 1, _MOST_PAIRS).long()
-        first, second = first[chosen], second[chosen]
-    ones = torch.ones_like(rays.directions[..., :1])
-    along = torch.einsum("vij,mvi->mvj", cameras.R, torch.cat([rays.directions, ones], -1))
-    centres = cameras.position_mm
-    middle = _between(centres[first], along[:, first], centres[second], along[:, second])
-    seen = rays.seen
-    # (M, pairs, V): what every view says of every proposal.
-    in_cam = torch.einsum("vij,mpj->mpvi", cameras.R, middle) + cameras.t_mm
-    depth = in_cam[..., 2:]
-    error = (in_cam[..., :2] / depth.clamp_min(_NEAREST_MM) - rays.directions[:, None]).norm(dim=-1)
-    error = torch.where(depth[..., 0] > _NEAREST_MM, error * rays.gain[:, None], GROSSEST_PX).clamp(max=GROSSEST_PX)
-    loss = (losses_of(error) * seen[:, None]).sum(-1)
-    both = seen[:, first] & seen[:, second]
-    best = torch.where(both, loss, torch.inf).argmin(-1)
-    return middle[torch.arange(M), best]
-
-
-def _between(a: Tensor, along_a: Tensor, b: Tensor, along_b: Tensor) -> Tensor:
-    """Middle of the shortest line between two rays; parallel rays give a far point in front."""
-    apart = b - a
-    aa, bb, ab = (along_a**2).sum(-1), (along_b**2).sum(-1), (along_a * along_b).sum(-1)
-    determinant = (aa * bb - ab * ab).clamp_min(1e-9)
-    da, db = (along_a * apart).sum(-1), (along_b * apart).sum(-1)
-    s = (bb * da - ab * db) / determinant
-    t = (ab * da - aa * db) / determinant
-    return (a + s[..., None] * along_a + b + t[..., None] * along_b) / 2
 
 
 def of_views(rays: Rays, cameras: Cameras, views: list[int]) -> tuple[Rays, Cameras]:

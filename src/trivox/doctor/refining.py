@@ -7,19 +7,19 @@ by differences, which serves lenses, poses and time offsets alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trivox.doctor.case import Case
-from trivox.doctor.misfit import Rays, fit, linearised
+from trivox.doctor.misfit import Rays, fit, linearised, of_views, residuals
 from trivox.geometry.cameras import Cameras
 
 Change = Callable[[Case, Tensor], Case]
 _ROUNDS = 10
-_ENOUGH = 1e-4
+_ENOUGH = 3e-4
 
 
 def refined(
@@ -27,15 +27,18 @@ def refined(
     change: Change,
     start: Float[Tensor, " P"],
     steps: Float[Tensor, " P"],
-    points_mm: Float[Tensor, "M 3"] | None = None,
+    views: Sequence[int],
 ) -> Float[Tensor, " P"]:
-    """Numbers near `start` for which `change(case, numbers)` contradicts itself least; `steps` are small changes."""
+    """Numbers near `start` for which `change(case, numbers)` contradicts itself least.
+
+    `steps` are small changes of them; `views` are those that they change.
+    """
     numbers, damping = start.clone(), 1e-3
     rays, cameras = _seen(change(case, numbers))
-    found = fit(rays, cameras, points_mm)
+    found = fit(rays, cameras)
     X, loss = found.points_mm, found.loss
     for _ in range(_ROUNDS):
-        step = _step(case, change, numbers, steps, X, rays, cameras, damping)
+        step = _step(case, change, numbers, steps, list(views), X, rays, cameras, damping)
         tried = numbers - step
         new_rays, new_cameras = _seen(change(case, tried))
         new = fit(new_rays, new_cameras, X)
@@ -63,20 +66,28 @@ def _seen(case: Case) -> tuple[Rays, Cameras]:
 
 
 def _step(
-    case: Case, change: Change, numbers: Tensor, steps: Tensor, X: Tensor, rays: Rays, cameras: Cameras, damping: float
+    case: Case,
+    change: Change,
+    numbers: Tensor,
+    steps: Tensor,
+    views: list[int],
+    X: Tensor,
+    rays: Rays,
+    cameras: Cameras,
+    damping: float,
 ) -> Float[Tensor, " P"]:
     seen = rays.seen
     residual, slope, weights = linearised(X, rays, cameras, seen)
     # Views count alike in the loss, whatever the number of their points.
     weights = weights / seen.sum(0).clamp_min(1)
-    columns = []
+    by_number = torch.zeros(*residual.shape, len(numbers), dtype=X.dtype)  # M V 2 P
     for p in range(len(numbers)):
         there = numbers.clone()
         there[p] += steps[p]
-        new_rays, new_cameras = _seen(change(case, there))
-        moved, _, _ = linearised(X, new_rays, new_cameras, seen & new_rays.seen)
-        columns.append(torch.where((seen & new_rays.seen)[..., None], (moved - residual) / steps[p], 0.0))
-    by_number = torch.stack(columns, -1)  # M V 2 P
+        new_rays, new_cameras = of_views(*_seen(change(case, there)), views)
+        both = seen[:, views] & (new_rays.weights > 0)
+        moved = residuals(X, new_rays, new_cameras) - residual[:, views]
+        by_number[:, views, :, p] = torch.where(both[..., None], moved / steps[p], 0.0)
     A = torch.einsum("mv,mvip,mviq->pq", weights, by_number, by_number)
     B = torch.einsum("mv,mvip,mvij->mpj", weights, by_number, slope)
     C = torch.einsum("mv,mvij,mvik->mjk", weights, slope, slope)
