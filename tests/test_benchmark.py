@@ -8,9 +8,10 @@ import pytest
 import torch
 from models.tiny import STRIDE, logits_of, scene
 
-from trivox.benchmark import INSTANTS, Errors, benchmark, linear, ransac, rows_of
+from trivox.benchmark import INSTANTS, Errors, benchmark, linear, ransac, ransac_of_peaks, rows_of
 from trivox.data.samples import Sample
 from trivox.errors import InputError
+from trivox.geometry.heatmaps import cell_from_pixel
 from trivox.models.backbones import BackboneOutput
 
 
@@ -42,21 +43,22 @@ def test_joints_that_one_method_misses_count_for_none() -> None:
     assert [round(row.found, 4) for row in rows] == [1.0, round(16 / 17, 4)]
 
 
-def test_plain_methods_find_what_perfect_heatmaps_show() -> None:
+def test_plain_methods_find_what_perfect_answers_show() -> None:
     images, cameras, truth_mm = scene(4, image_hw=(256, 256))
     heatmaps = logits_of(truth_mm, cameras, (256, 256)).float()
     present = torch.ones(2, 4, dtype=torch.bool)
-    looked = BackboneOutput(heatmaps, heatmaps, scores=torch.ones(2, 4, 17))
+    places = cell_from_pixel(cameras.project(truth_mm[:, None]), STRIDE).float()
+    looked = BackboneOutput(heatmaps, heatmaps, scores=torch.ones(2, 4, 17), places=places)
     batch = Sample(
         images=images[..., :0, :0], present=present, cameras=cameras, boxes_px=torch.zeros(2, 4, 4, dtype=torch.long),
         points_mm=truth_mm.float(), valid=torch.ones(2, 17, dtype=torch.bool), centre_mm=torch.zeros(2, 3),
         has_centre=present[:, 0], row=torch.arange(2), key=("a", "b"), looked=looked,
     )  # fmt: skip
     cell_mm = STRIDE * float((cameras.depth_mm(truth_mm[:, None]) / cameras.K[..., 0, 0, None]).mean())
-    for method in (linear, ransac):
+    for method, within_mm in ((linear, 0.1), (ransac, 0.1), (ransac_of_peaks, cell_mm / 2)):
         found = method(batch)
         assert bool(found.valid.all())
-        assert float((found.points_mm - truth_mm).norm(dim=-1).mean()) < cell_mm / 2
+        assert float((found.points_mm - truth_mm).norm(dim=-1).mean()) < within_mm
 
 
 def test_models_that_see_through_another_network_are_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate_model import ask
 from trivox.files.atomic import atomic_write
-from trivox.geometry.heatmaps import pixel_from_cell
+from trivox.geometry.heatmaps import peaks, pixel_from_cell
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
@@ -84,6 +84,16 @@ def ransac(batch: Sample, threshold_px: float = THRESHOLD_PX, huber_px: float = 
     points_px, scores = seen_in(batch)
     cameras = batch.cameras.to(torch.float32)
     return always_answered(points_px, cameras, scores, threshold_px=threshold_px, huber_px=huber_px)
+
+
+def ransac_of_peaks(batch: Sample) -> Triangulated:
+    """The same of the highest value of each heatmap, as the published method has it."""
+    looked = cast(BackboneOutput, batch.looked)
+    heatmaps = looked.heatmaps.float()
+    points_px = pixel_from_cell(peaks(heatmaps).cells, STRIDE)
+    scores = torch.where(batch.present[..., None], torch.sigmoid(heatmaps.amax((-2, -1))), 0.0)
+    cameras = batch.cameras.to(torch.float32)
+    return always_answered(points_px, cameras, scores, threshold_px=THRESHOLD_PX, huber_px=HUBER_PX)
 
 
 def by_model(model: Model) -> Method:
@@ -212,8 +222,9 @@ def _with_thunder(name: str | Path) -> Model:
 
 
 def methods_of(models: Mapping[str, Model]) -> dict[str, tuple[Method, Skeleton]]:
-    """RANSAC, linear, and the models."""
-    plain: dict[str, tuple[Method, Skeleton]] = {"ransac": (ransac, COCO_17), "linear": (linear, COCO_17)}
+    """RANSAC, that of peaks alone, linear, and the models."""
+    own: dict[str, Method] = {"ransac": ransac, "ransac-peaks": ransac_of_peaks, "linear": linear}
+    plain = {name: (method, COCO_17) for name, method in own.items()}
     return plain | {name: (by_model(model), model.skeleton) for name, model in models.items()}
 
 

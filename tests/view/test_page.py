@@ -267,13 +267,12 @@ def test_a_saved_page_plays_by_itself(result: Path, browser: Any, tmp_path: Path
     people, page = alone(result, tmp_path), tmp_path / "page.html"
     view(people, truth=SCENE / "truth.npz", save=page)
     tab = Tab(browser, page.as_uri())
-    tab.people()
     time = tab.page.locator("#trivox-time")
     first = time.inner_text()
     tab.page.wait_for_function("t => document.querySelector('#trivox-time').innerText !== t", arg=first)
     assert "30.0" in tab.page.locator("#trivox-table").inner_text()
-    tab.page.keyboard.press("Space")  # pauses
-    tab.page.wait_for_timeout(1000)
+    tab.page.keyboard.press("Space")  # pauses: screenshots of a page that plays take long on a busy machine
+    tab.people()
     tab.page.mouse.move(*tab.page.evaluate(WRIST_AT, "/results/people.npz/joints"))
     tab.page.wait_for_function("() => document.querySelector('#trivox-words').innerText === 'left wrist: 30 mm off'")
     assert [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))] == []
