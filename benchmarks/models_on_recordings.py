@@ -15,6 +15,7 @@ import itertools
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from pose2sim_single import CAMERAS, limb_distances_px
@@ -35,11 +36,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     rows = {
-        Path(model or "ransac").stem: {
+        Path(model).stem: {
             **balancing(arguments.data / "pose2sim_single", model),
             **panoptic(arguments.data / "panoptic_171026_pose1" / SEQUENCE, model),
         }
-        for model in ("ransac-thunder", *arguments.models)
+        for model in ("ransac", *arguments.models)
     }
     print(f"{'':<52}" + "".join(f"{name:>16}" for name in rows))
     for key in next(iter(rows.values())):
@@ -52,13 +53,13 @@ def balancing(folder: Path, model: str) -> dict[str, float]:
     rig = trivox.load_rig(folder / "calibration" / "Calib.qca.txt")
     videos = {name: folder / "videos" / f"{name}.mp4" for name in CAMERAS}
     with tempfile.TemporaryDirectory() as scratch:
-        trivox.predict(rig, list(videos.values()), out=scratch, image_fit="left", weights=weights_of(model))
+        trivox.predict(rig, list(videos.values()), out=scratch, image_fit="left", **asked_of(model))
         result = load_result(Path(scratch))
     distances_px = limb_distances_px(result)
     spreads_mm, moved = [], []
     for pair in itertools.combinations(CAMERAS, 2):
         chosen = [videos[name] for name in pair]
-        poses = trivox.predict(rig, chosen, image_fit="left", weights=weights_of(model))
+        poses = trivox.predict(rig, chosen, image_fit="left", **asked_of(model))
         spreads_mm.append(bone_spread_mm(poses) or float("nan"))
         moved.append(distance_mm(poses, result.poses))
     joined = torch.cat(moved)
@@ -73,9 +74,9 @@ def balancing(folder: Path, model: str) -> dict[str, float]:
     }
 
 
-def weights_of(model: str) -> str | None:
-    """RANSAC is what the bundled networks do without a model."""
-    return None if model == "ransac-thunder" else model
+def asked_of(model: str) -> dict[str, Any]:
+    """RANSAC is what the bundled networks do without a model; of a model are COCO's joints, as of RANSAC."""
+    return {"method": "ransac"} if model == "ransac" else {"weights": model, "skeleton": "coco17"}
 
 
 def distance_mm(two: Poses, four: Poses) -> torch.Tensor:
@@ -90,9 +91,8 @@ def panoptic(folder: Path, model: str) -> dict[str, float]:
     rig = trivox.load_rig(folder / f"calibration_{SEQUENCE}.json", names=VIEWS)
     body = json.loads((folder / "hdPose3d_stage1_coco19" / f"body3DScene_{FRAME}.json").read_text())["bodies"][0]
     joints = torch.tensor(body["joints19"], dtype=torch.float64).reshape(19, 4)
-    poses = trivox.predict(
-        rig, [folder / "hdImgs" / name for name in VIEWS], skeleton=PANOPTIC, fps=30, weights=weights_of(model)
-    )
+    asked = {**asked_of(model), "skeleton": PANOPTIC}
+    poses = trivox.predict(rig, [folder / "hdImgs" / name for name in VIEWS], fps=30, **asked)
     valid = poses.valid[0, 0] & (joints[:, 3] > 0)
     errors_mm = (poses.points_mm[0, 0].double() - joints[:, :3] * 10).norm(dim=-1)[valid]
     return {"panoptic: joints": float(valid.sum()), "panoptic: mean error mm": float(errors_mm.mean())}

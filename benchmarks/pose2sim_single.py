@@ -60,7 +60,7 @@ def main() -> None:
 def from_pixels(folder: Path, out: Path, fit: Any) -> dict[str, float]:
     rig = trivox.load_rig(folder / "calibration" / "Calib.qca.txt")
     videos = [folder / "videos" / f"{name}.mp4" for name in CAMERAS]
-    trivox.predict(rig, videos, out=out, image_fit=fit)
+    trivox.predict(rig, videos, out=out, image_fit=fit, method="ransac")
     result = load_result(out)
     distances_px = limb_distances_px(result)
     spread_mm = bone_spread_mm(result.poses)

@@ -1,6 +1,6 @@
 """How fast is `trivox predict` on real video, and does its memory grow with the recording?
 
-    python benchmarks/predict.py FOLDER [--repeat 10] [--out results.json]
+    python benchmarks/predict.py FOLDER [--method ransac] [--repeat 10] [--out results.json]
 
 FOLDER is Pose2Sim's balancing trial (4 views, 1080x1920, 100 frames). The videos are also joined to themselves
 `--repeat` times, without coding them again. Each length runs in a process of its own, as a user would start it; the
@@ -26,6 +26,7 @@ CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--method", default="volumetric")
     parser.add_argument("--repeat", type=int, default=10)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -33,7 +34,8 @@ def main() -> None:
     rig = arguments.folder / "calibration" / "Calib.qca.txt"
     with tempfile.TemporaryDirectory() as scratch:
         longer = [repeated(video, arguments.repeat, Path(scratch) / "videos" / video.name) for video in videos]
-        rows = [measured(rig, videos, Path(scratch) / "short"), measured(rig, longer, Path(scratch) / "long")]
+        lengths = {"short": videos, "long": longer}
+        rows = [measured(rig, v, Path(scratch) / name, arguments.method) for name, v in lengths.items()]
     for row in rows:
         print(
             f"{row['frames']:>6.0f} frames  {row['seconds']:>7.1f} s  {row['frames_per_s']:>6.2f} frames/s  "
@@ -46,11 +48,12 @@ def main() -> None:
         arguments.out.write_text(json.dumps({"runs": rows, "steady_frames_per_s": steady}, indent=2) + "\n")
 
 
-def measured(rig: Path, videos: list[Path], out: Path) -> dict[str, float]:
+def measured(rig: Path, videos: list[Path], out: Path, method: str) -> dict[str, float]:
     """One whole run in a fresh process."""
     command = [sys.executable, "-c", "from trivox.cli import main; main()", "predict", str(rig), *map(str, videos)]
     begin = time.perf_counter()
-    process = subprocess.Popen([*command, "--out", str(out), "--image-fit", "left"], stdout=subprocess.DEVNULL)
+    options = ["--out", str(out), "--image-fit", "left", "--method", method]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -87,7 +87,12 @@ def panoptic(folder: Path) -> dict[str, float]:
     truth_mm, known = joints[:, :3] * 10, joints[:, 3] > 0
     with tempfile.TemporaryDirectory() as scratch:
         poses = trivox.predict(
-            rig, [folder / "hdImgs" / name for name in VIEWS], out=Path(scratch) / "out", skeleton="panoptic19", fps=30
+            rig,
+            [folder / "hdImgs" / name for name in VIEWS],
+            out=Path(scratch) / "out",
+            method="ransac",
+            skeleton="panoptic19",
+            fps=30,
         )
     assert rig.cameras.image_hw is not None
     projected = rig.cameras.project(truth_mm.expand(len(rig), -1, -1))

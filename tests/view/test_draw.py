@@ -314,7 +314,7 @@ def run(*words: object) -> int | str | None:
         (["--frames", "50"], "no frame is among 50; there are 0 to 11"),
         (["--frames", "a:b"], "are no frames"),
         (["--show", "truth"], "has no true poses; give them (--truth FILE)"),
-        (["--show", "heatmaps"], "say which (--method volumetric or --weights)"),
+        (["--show", "heatmaps", "--method", "ransac"], "say which (--method volumetric or --weights)"),
         (["--method", "algebraic"], "nothing of it is shown"),
         (["--show", "volumes", "--method", "algebraic"], "has no volumes"),
         (["--labels", "x.npy"], "--labels is for a results.pkl"),
