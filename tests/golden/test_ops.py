@@ -150,8 +150,9 @@ def test_cube(case: Case) -> None:
     corner_mm = centre_mm.double() - case["cuboid_side"] / 2
     tolerances.check("coordinate_volume_mm", corner_mm, case["cuboid_corner"], "corner")
     uniform = torch.zeros(*case["uniform_mean"].shape[:2], *grid_mm.shape[1:4])
-    mean_mm = soft_argmax_3d(uniform, grid_mm).points_mm
-    tolerances.check("coordinate_volume_mm", mean_mm, case["uniform_mean"], "mean of all voxels")
+    mean_mm = soft_argmax_3d(uniform.double(), grid_mm.double()).points_mm
+    # The kept mean was summed in float32, and is itself rounded by more than the tolerance of single voxels.
+    torch.testing.assert_close(mean_mm, as_tensor(case["uniform_mean"]).double(), atol=1e-3, rtol=2e-6)
     if "correct_rotated" in case:
         # Where the published system turns about the wrong axis, the right answer is given for the first item.
         angle = torch.tensor(case["correct_rotated_theta"], dtype=torch.float64)
