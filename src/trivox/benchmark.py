@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -26,13 +26,14 @@ from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate_model import ask
 from trivox.files.atomic import atomic_write
-from trivox.geometry.heatmaps import peaks, pixel_from_cell
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
 from trivox.models.backbones import STRIDE, BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
+from trivox.models.profile import TRIVOX
+from trivox.models.ransac import seen_points
 from trivox.progress import progress
 from trivox.synthetic.scene import Occlusion
 from trivox.training.baseline import HUBER_PX, THRESHOLD_PX, always_answered
@@ -46,6 +47,7 @@ VIEWS = (2, 3, 4, 8)
 SCENES, INSTANTS = 80, 4
 
 Method = Callable[[Sample], Triangulated]
+_IMAGE_HW = (256, 256)  # of the pictures that Thunder looks at
 _BATCH = 16
 _DRAWS = 2000  # of a bootstrap
 
@@ -67,10 +69,10 @@ def samples_of(name: SetName, kept: Path, motion: Path | None = None, scenes: in
 
 def seen_in(batch: Sample) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J"]]:
     """Where MoveNet sees the joints, in pixels of the crops, and its scores, 0 where a view is missing."""
-    looked = cast(BackboneOutput, batch.looked)
-    assert looked.scores is not None and looked.places is not None
-    points_px = pixel_from_cell(looked.places.float(), STRIDE)
-    return points_px, torch.where(batch.present[..., None], looked.scores.float(), 0.0)
+    looked = cast(BackboneOutput, batch.looked).map(lambda t: t.float())
+    assert looked.scores is not None
+    points_px = seen_points(looked, _IMAGE_HW, STRIDE, TRIVOX)
+    return points_px, torch.where(batch.present[..., None], looked.scores, 0.0)
 
 
 def linear(batch: Sample) -> Triangulated:
@@ -89,11 +91,8 @@ def ransac(batch: Sample, threshold_px: float = THRESHOLD_PX, huber_px: float = 
 def ransac_of_peaks(batch: Sample) -> Triangulated:
     """The same of the highest value of each heatmap, as the published method has it."""
     looked = cast(BackboneOutput, batch.looked)
-    heatmaps = looked.heatmaps.float()
-    points_px = pixel_from_cell(peaks(heatmaps).cells, STRIDE)
-    scores = torch.where(batch.present[..., None], torch.sigmoid(heatmaps.amax((-2, -1))), 0.0)
-    cameras = batch.cameras.to(torch.float32)
-    return always_answered(points_px, cameras, scores, threshold_px=THRESHOLD_PX, huber_px=HUBER_PX)
+    highest = torch.sigmoid(looked.heatmaps.float().amax((-2, -1)))
+    return ransac(replace(batch, looked=replace(looked, places=None, scores=highest)))
 
 
 def by_model(model: Model) -> Method:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -25,6 +25,8 @@ class Case:
     cameras: Cameras
     offsets: Float[Tensor, " V"]
     every: int = 1
+    # The case that this one came from by changing one view, whose other rays hold here too; a copy begins without.
+    _before: tuple[Case, int] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, evidence: Evidence, cameras: Cameras) -> Case:
@@ -45,8 +47,8 @@ class Case:
 
     @cached_property
     def rays(self) -> Rays:
-        if known := self.__dict__.get("_all_but"):
-            case, view = known
+        if self._before is not None:
+            case, view = self._before
             own = rays_of(self.read.of_views([view]), self.cameras[torch.tensor([view])])
             return case.rays.with_view(view, own)
         return rays_of(self.read, self.cameras)
@@ -78,7 +80,7 @@ class Case:
         for name, value in changed.items():
             fields[name][view] = value
         case = self.with_cameras(replace(self.cameras, **fields))
-        case.__dict__["_all_but"] = (self, view)
+        object.__setattr__(case, "_before", (self, view))
         return case
 
     def with_offset(self, view: int, frames: float | Tensor) -> Case:
@@ -88,7 +90,7 @@ class Case:
         case, index = replace(self, offsets=offsets), [view]
         own = self._every(read_at(self.evidence.of_views(index), offsets[index]))
         case.__dict__["read"] = self.read.with_own(view, own)
-        case.__dict__["_all_but"] = (self, view)
+        object.__setattr__(case, "_before", (self, view))
         return case
 
     def split(self, view: int, frame: int) -> Case:

@@ -37,7 +37,7 @@ class BackboneOutput(TensorDataclass):
     features             what the heatmaps are read from.
     joint_confidences    in 0..1, one per joint; None without that head.
     feature_confidences  in 0..1, one per channel of a volume; None without that head.
-    scores               how far to trust the peak of each heatmap, 0..1; None where the backbone cannot tell.
+    scores               how far to trust the place of each joint, 0..1; None where the backbone cannot tell.
     deepest              the coarsest maps, which heads for confidences read.
     places               cells (x, y), with fractions, where the backbone itself reads the joints off its maps (the
                          middle of the first cell is 0, 0); None: where the heatmaps are highest.

@@ -11,6 +11,7 @@ Each is written whole or not at all; those that are there already are not drawn 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -46,7 +47,7 @@ _CAMERAS = ("K", "R", "t_mm", "distortion", "image_hw")
 _SETTINGS = "kept.json"
 
 
-class Kept:
+class Kept(ABC):
     """Files of samples in a folder, as the backbone of `model` sees them; what they are, subclasses say.
 
     fields  what a file holds besides the backbone's output, the cameras' fields and the keys.
@@ -58,24 +59,25 @@ class Kept:
     fields: ClassVar[tuple[str, ...]]
     what: ClassVar[str]
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many files."""
-        raise NotImplementedError
 
+    @abstractmethod
     def path(self, number: int) -> Path:
-        raise NotImplementedError
+        """The file."""
 
+    @abstractmethod
     def samples(self, number: int) -> list[Sample]:
         """Those of a file, with pictures and with all the views that there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def described(self) -> dict[str, Any]:
         """What decides the content of a file, besides its number and the backbone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opened(self) -> KeptSamples:
         """All samples, out of the files."""
-        raise NotImplementedError
 
     def drawn(self, processes: Processes, workers: int) -> Kept:
         """Itself, after the first process has drawn whatever was not there yet."""
@@ -208,16 +210,16 @@ class _Drawing(Dataset[int]):
         return tensors | {name: getattr(stacked, name).half() for name in _OUTPUTS}
 
 
-class KeptSamples(Dataset[Sample]):
+class KeptSamples(Dataset[Sample], ABC):
     """All samples of the files, one after the other, with all the views that there are: at most `views`."""
 
     views: int
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, row: int) -> Sample:
-        raise NotImplementedError
+    @abstractmethod
+    def __getitem__(self, row: int) -> Sample: ...
 
 
 def read_kept(path: Path, place: int) -> tuple[dict[str, Any], str]:
