@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -48,8 +51,13 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> tuple[Path, DemoScore]:
-    """The result folder of the demo and its score: seconds of work, done once."""
-    from trivox.demo import run_demo
+    """The result folder of the demo and its score: many seconds of work, done once for all processes."""
+    from trivox.demo import DemoScore, run_demo
 
-    out = tmp_path_factory.mktemp("demo") / "out"
-    return out, run_demo(out)
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out, score = folder / "demo", folder / "demo_score.json"
+    with FileLock(folder / "demo.lock"):
+        if not score.is_file():
+            score.write_text(json.dumps(asdict(run_demo(out))))
+    return out, DemoScore(**json.loads(score.read_text()))

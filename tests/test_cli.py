@@ -83,7 +83,7 @@ def views(walker) -> list[Path]:
 @pytest.fixture
 def dots(monkeypatch) -> None:
     """Networks that see dots; a model that comes along knows people, not dots."""
-    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: DotNetworks()))
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls, *_: DotNetworks()))
     monkeypatch.setattr("trivox.options.DEFAULT", "ransac")
 
 
@@ -510,7 +510,7 @@ class Slow(DotNetworks):
     def find_joints(self, crops):
         time.sleep(0.1)
         return super().find_joints(crops)
-Networks.load = classmethod(lambda cls: Slow())
+Networks.load = classmethod(lambda cls, *_: Slow())
 main(sys.argv[1:])
 """
     command = [sys.executable, "-c", program, *map(str, words), str(tmp_path / "out")]

@@ -80,7 +80,7 @@ def test_triangulating_its_2d_joints_gives_the_demo_again(demo):
 def test_running_it_twice_changes_nothing(demo, monkeypatch):
     """And looks at no picture: there are no networks the second time."""
     out, score = demo
-    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: pytest.fail("the work is done")))
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls, *_: pytest.fail("the work is done")))
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*") if path.is_file()}
     assert run_demo(out) == score
     assert before == {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*") if path.is_file()}

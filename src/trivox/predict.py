@@ -119,7 +119,7 @@ def _follow_all(
     views: Views, recording: Recording, method: Lifting, people: int, fps: float, learned: Learned | None
 ) -> None:
     """Every frame that is not on record yet. What is done stays on record, whatever ends the work."""
-    networks = Networks.load()
+    networks = Networks.load(None if learned is None else learned.follower)
     cameras = views.rig.upright_cameras
     try:
         earlier, keep = recording.survey_parts(), recording.keep_survey_part
@@ -132,7 +132,9 @@ def _follow_all(
         try:
             for instant in views.frames(start=recording.done):
                 found = follower.step(instant.frame, instant.pictures)
-                recording.append(found if learned is None else learned.step(instant.pictures, found.followed))
+                if learned is not None:
+                    found = learned.step(instant.pictures, found.followed, follower.seen)
+                recording.append(found)
                 advance(1)
         finally:
             recording.flush()

@@ -165,3 +165,28 @@ def test_models_that_come_along_are_small_and_ready(name: str) -> None:
     with torch.inference_mode():
         found = load_model(name)(images, cameras)
     assert len(found.points_mm[0]) == {"algebraic": 17, "volumetric": 22}[name] and found.points_mm.isfinite().all()
+
+
+def test_only_a_cube_that_has_the_root_off_its_middle_is_looked_at_again() -> None:
+    """The first sample's root is found at the edge of its cube, the second's beside the middle."""
+    images, cameras, _ = scene(3)
+    model = model_of(COCO_17, "both")
+    model.passes = 3
+    cubes: list[int] = []
+
+    def answered(network: torch.nn.Module, given: tuple[torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
+        at = [7, 3] if not cubes else [3] * len(logits)
+        cubes.append(len(logits))
+        sharp = torch.zeros_like(logits)
+        for sample, x in enumerate(at):
+            sharp[sample, :, x, 3, 3] = 1e3
+        return sharp
+
+    model.volume_net.register_forward_hook(answered)
+    found = model(images, cameras, centre_mm=CENTRE_MM).points_mm
+    assert cubes == [2, 1]
+    step_mm = model.cube.step_mm
+    beside = torch.full((3,), -0.5 * step_mm)
+    edge = torch.tensor([3.5, -0.5, -0.5]) * step_mm
+    expected = torch.stack([CENTRE_MM[0] + edge + beside, CENTRE_MM[1] + beside])
+    torch.testing.assert_close(found, expected[:, None].expand_as(found), atol=1e-2, rtol=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 
 import trivox
 from trivox.data.pictures import Pictures
-from trivox.evaluate_model import Running, Views, dataset_for
+from trivox.evaluate_model import Running, dataset_for
+from trivox.evaluate_model import Views as TakenViews
 from trivox.files.images import write_image
+from trivox.files.poses import load_poses
 from trivox.files.results import load_result
+from trivox.files.views import Views
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, H36M_17
 from trivox.geometry.triangulated import Triangulated
@@ -25,6 +29,7 @@ from trivox.geometry.triangulation import triangulate
 from trivox.geometry.volumes import Cube
 from trivox.models.algebraic import Algebraic
 from trivox.models.backbones import BackboneOutput
+from trivox.models.checkpoints import load_model
 from trivox.models.profile import PROFILES, Profile
 from trivox.models.ransac import Ransac
 from trivox.models.v2v import V2V
@@ -33,10 +38,12 @@ from trivox.options import check_precision, chosen_model
 from trivox.people.boxes import boxes_around
 from trivox.people.follow import Follower
 from trivox.people.followed import Track
-from trivox.people.learned import Learned
+from trivox.people.learned import Learned, roots_mm
 from trivox.people.networks import Networks
+from trivox.people.survey import Survey
 
 STRIDE, SIDE = 4, 256
+DEMO_SCENE = Path(trivox.__file__).parent / "demo_scene"
 
 
 class DotBackbone(nn.Module):
@@ -86,7 +93,7 @@ MODELS = {"ransac": ransac, "algebraic": algebraic, "volumetric": volumetric}
 
 @pytest.fixture
 def in_dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: DotNetworks()))
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls, *_: DotNetworks()))
 
 
 def folders_of(truth: Tensor, rig: trivox.Rig, folder: Path) -> list[Path]:
@@ -242,7 +249,39 @@ def test_people_are_shown_as_a_dataset_shows_them(profile: Profile, image_hw: tu
     assert isinstance(learned.model, Watched)
     images, of_crops = learned.model.given
     boxes = boxes_around(track.points_mm, track.valid, cameras).numpy()
-    sample = dataset_for(model, replace(labels, boxes_px=boxes), Views(), Running())[0]
+    sample = dataset_for(model, replace(labels, boxes_px=boxes), TakenViews(), Running())[0]
     assert sample.present.all()
     assert torch.equal(images[0], sample.images)
     torch.testing.assert_close(of_crops.K[0], sample.cameras.K.float())
+
+
+@pytest.mark.parametrize("name", ["algebraic", "volumetric"])
+def test_a_model_that_shares_the_network_answers_from_what_following_saw(name: str) -> None:
+    """The same as if it had looked at these crops itself."""
+    rig = trivox.load_rig(DEMO_SCENE / "calibration.json")
+    with Views.open(rig, [DEMO_SCENE / "videos" / f"{name}.mp4" for name in rig.names]) as views:
+        pictures = next(iter(views.frames())).pictures
+    truth = load_poses(DEMO_SCENE / "truth.npz").converted(COCO_17)
+    learned = Learned.prepared(load_model(name), rig.cameras)
+    anchors = Survey(torch.tensor([0]), truth.points_mm[:1].double(), truth.valid[:1])
+    follower = Follower.start(Networks.load(learned.follower), rig.cameras, anchors, 24.0, "ransac", None)
+    found = follower.step(0, pictures)
+    assert follower.seen is not None
+    went_on = learned.step(pictures, found.followed, follower.seen)
+    looked = learned.ask(pictures, follower.seen.boxes, roots_mm(found.followed, COCO_17))
+    apart_mm = (went_on.points_mm - looked.points_mm).norm(dim=-1)
+    # The following network sees bytes, the model exact averages; what is seen differs by that alone.
+    assert went_on.valid.all() and apart_mm.median() < 3.0 and apart_mm.max() < 30.0
+
+
+def test_only_the_network_that_follows_can_be_shared() -> None:
+    rig = rig_of(2)
+    assert Learned.prepared(load_model("volumetric"), rig.cameras).follower is not None
+    model = load_model("volumetric")
+    model.image_hw = (192, 192)
+    assert Learned.prepared(model, rig.cameras).follower is None
+    model = load_model("volumetric")
+    with torch.no_grad():
+        next(cast(nn.Module, model.backbone).parameters()).add_(1e-3)
+    assert Learned.prepared(model, rig.cameras).follower is None
+    assert Learned.prepared(volumetric(), rig.cameras).follower is None

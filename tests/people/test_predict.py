@@ -26,7 +26,7 @@ HIDDEN_TOLERANCE_MM = 100.0
 @pytest.fixture(autouse=True)
 def dot_networks(monkeypatch):
     networks = DotNetworks()
-    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: networks))
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls, *_: networks))
     return networks
 
 

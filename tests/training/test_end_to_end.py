@@ -118,7 +118,7 @@ def test_evaluate_says_what_training_said(
 
 
 def test_predict_takes_what_was_trained(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Networks, "load", classmethod(lambda cls: DotNetworks()))
+    monkeypatch.setattr(Networks, "load", classmethod(lambda cls, *_: DotNetworks()))
     rig, truth = rig_of(3), walk(2, 1)
     folders = draw(truth, torch.ones(2, 3, 1, dtype=torch.bool), rig, tmp_path)
     save_rig(rig, tmp_path / "rig.toml")

@@ -102,7 +102,7 @@ def look(backbone: AnyBackbone, images: Float[Tensor, "B V 3 H W"], view_mask: B
     images = images.to(_dtype_of(backbone) or images.dtype)
     seen = backbone(images.flatten(0, 1) if bool(view_mask.all()) else images[view_mask])
     seen = seen.map(lambda t: t.to(torch.promote_types(t.dtype, torch.float32)))
-    return seen.map(lambda t: _in_place(t, view_mask))
+    return seen.map(lambda t: in_views(t, view_mask))
 
 
 def _dtype_of(backbone: AnyBackbone) -> torch.dtype | None:
@@ -110,8 +110,8 @@ def _dtype_of(backbone: AnyBackbone) -> torch.dtype | None:
     return next((weight.dtype for weight in weights), None)
 
 
-def _in_place(found: Tensor, view_mask: Tensor) -> Tensor:
-    """(n, ...) of the views that are there as (B, V, ...), zeros elsewhere."""
+def in_views(found: Tensor, view_mask: Tensor) -> Tensor:
+    """What was found in the n views that are there, (n, ...), as (B, V, ...), zeros elsewhere."""
     if len(found) == view_mask.numel():
         return found.unflatten(0, view_mask.shape)
     everywhere = found.new_zeros(*view_mask.shape, *found.shape[1:])

@@ -42,8 +42,9 @@ class Volumetric(nn.Module):
     heatmaps stay COCO's.
 
     Two options concern evaluation alone. `passes`: how many cubes are looked at, each after the first around the root
-    that the one before found. `agree_px`: views whose peak lies within so many pixels (of the pictures) of a joint's
-    projection make its final place, by robust triangulation, where there are two of them and it stays within 300 mm.
+    that the one before found; around a centre that was given and lies within a voxel of that root, none is looked at
+    again. `agree_px`: views whose peak lies within so many pixels (of the pictures) of a joint's projection make its
+    final place, by robust triangulation, where there are two of them and it stays within 300 mm.
     """
 
     def __init__(
@@ -124,14 +125,20 @@ class Volumetric(nn.Module):
         _check_place(centre_mm, angle_rad, mask)
         seen_cameras = self.profile.seen(cameras)
         located = torch.ones_like(mask[:, 0])
+        confirmed_mm = 0.0 if centre_mm is None else self.cube.step_mm
         if centre_mm is None:
             centre_mm, located = self.own_centre_mm(views, image_hw, cameras, mask)
         grid_mm, found = self._found(views, image_hw, seen_cameras, mask, centre_mm, angle_rad)
         for _ in range(0 if self.training else self.passes - 1):
-            root = root_points(
-                found.points_mm, torch.ones_like(found.points_mm[..., 0], dtype=torch.bool), self.skeleton
-            )
-            grid_mm, found = self._found(views, image_hw, seen_cameras, mask, root.points[:, 0], angle_rad)
+            root_mm = self._root_mm(found)
+            off = (root_mm - centre_mm.to(root_mm)).norm(dim=-1) > confirmed_mm
+            if not bool(off.any()):
+                break
+            centre_mm = torch.where(off[:, None], root_mm, centre_mm.to(root_mm))
+            turned = None if angle_rad is None else angle_rad[off]
+            again = self._found(views[off], image_hw, seen_cameras[off], mask[off], root_mm[off], turned)
+            grid_mm, found = grid_mm.clone(), found.map(torch.clone)
+            grid_mm[off], found.points_mm[off], found.volumes[off] = again[0], again[1].points_mm, again[1].volumes
         described = self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
         if self.training or self.agree_px is None:
             return described
@@ -150,6 +157,10 @@ class Volumetric(nn.Module):
         grid_mm = self.cube.voxel_centres(centre_mm.to(views.features), angle_rad)
         volumes = self.volume_net(self._volume(views, image_hw, cameras, grid_mm, view_mask))
         return grid_mm, soft_argmax_3d(volumes, grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
+
+    def _root_mm(self, found: VolumePoints) -> Float[Tensor, "B 3"]:
+        everywhere = torch.ones_like(found.points_mm[..., 0], dtype=torch.bool)
+        return root_points(found.points_mm, everywhere, self.skeleton).points[:, 0]
 
     @torch.no_grad()
     def own_centre_mm(

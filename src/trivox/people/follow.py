@@ -17,9 +17,10 @@ from torch import Tensor
 from trivox.data.crops import cut
 from trivox.geometry.cameras import Cameras
 from trivox.lift import Method, lift
+from trivox.models.views import in_views
 from trivox.people.boxes import boxes_around
 from trivox.people.candidates import LEAST_JOINTS, centres_mm, find_candidates
-from trivox.people.followed import Followed
+from trivox.people.followed import Followed, Seen
 from trivox.people.networks import CROP_HW, Joints2D, Networks
 from trivox.people.survey import Survey
 
@@ -46,6 +47,7 @@ class Follower:
     """Follows the people of a survey through the frames, which must come in order.
 
     The state is the last frame's poses alone (`points_mm`, `valid`), so following can be interrupted and resumed.
+    `seen` is what the network saw of the last frame, where it keeps that for a model.
     """
 
     networks: Networks
@@ -55,6 +57,7 @@ class Follower:
     method: Method
     points_mm: Tensor
     valid: Tensor
+    seen: Seen | None = None
 
     @classmethod
     def start(
@@ -166,6 +169,7 @@ class Follower:
 
     def _joints(self, pictures: Sequence[np.ndarray], boxes: Tensor) -> tuple[Joints2D, Float[Tensor, "P V"]]:
         """Joints in pixels of the upright pictures, and the sides of the crops they were found in."""
+        self.seen = None
         P, V, _ = boxes.shape
         sides = (boxes[..., 2] - boxes[..., 0]).double()
         J = self.valid.shape[1]
@@ -180,6 +184,8 @@ class Follower:
             scale = (sides[person, view] / CROP_HW[0])[:, None, None]
             points[person, view] = found.points_px * scale + boxes[person, view, None, :2]
             scores[person, view] = found.scores.double()
+            if found.views is not None:
+                self.seen = Seen(boxes, found.views.map(lambda t: in_views(t, sides > 0)))
         return Joints2D(points, scores), sides
 
     def _remember(self, result: Followed) -> None:

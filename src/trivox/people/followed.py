@@ -11,6 +11,7 @@ from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.triangulated import Triangulated
+from trivox.models.backbones import BackboneOutput
 from trivox.people.networks import Joints2D
 
 
@@ -20,6 +21,14 @@ class Track(TensorDataclass):
 
     points_mm: Float[Tensor, "*f P K 3"]
     valid: Bool[Tensor, "*f P K"]
+
+
+@dataclass(frozen=True)
+class Seen(TensorDataclass):
+    """What the following network saw in the crops of people, `boxes` without area where it did not look."""
+
+    boxes: Int[Tensor, "P V 4"]
+    views: BackboneOutput
 
 
 @dataclass(frozen=True)

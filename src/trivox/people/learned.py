@@ -3,29 +3,34 @@
 The bundled networks follow people (follow.py) whatever the model is. Where they see a person decides what is cut
 out, and around which point a volumetric model looks: its own heatmaps need not be good for that, since training a
 volumetric model does not train them. A poor model thus spoils the joints it gives, and no frame after them.
+
+A model that begins with the same network as the following goes on from what that saw, and need not look again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from trivox.data.crops import cut_for_model
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, Skeleton, root_points
 from trivox.geometry.triangulated import Triangulated
+from trivox.models.backbones import MoveNetBackbone
 from trivox.models.configs import Model
 from trivox.models.folded import folded
+from trivox.models.profile import TRIVOX
 from trivox.models.volumetric import Volumetric
 from trivox.people.boxes import boxes_around
 from trivox.people.candidates import centres_mm
-from trivox.people.followed import Followed, Track
+from trivox.people.followed import Followed, Seen, Track
+from trivox.people.networks import CROP_HW
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -33,29 +38,39 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 @dataclass(frozen=True)
 class Learned:
-    """A model ready to look at people in pictures of `cameras` (V,), upright as recorded."""
+    """A model ready to look at people in pictures of `cameras` (V,), upright as recorded.
+
+    `follower` is its backbone, where that is the network that follows people and may do both at once.
+    """
 
     model: Model
     cameras: Cameras
     device: torch.device
+    follower: MoveNetBackbone | None
 
     @classmethod
     def prepared(cls, model: Model, cameras: Cameras, precision: Precision = "float32") -> Learned:
         """A copy of the model made fast, on the GPU where there is one."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(folded(model.to(device), getattr(torch, precision)), cameras, device)
+        ready = folded(model.to(device), getattr(torch, precision))
+        return cls(ready, cameras, device, cast(MoveNetBackbone, ready.backbone) if _can_follow(model) else None)
 
-    def step(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], track: Track) -> Followed:
-        """The model's joints of the people of `track` (P, COCO's 17), none where a person is not seen; on the CPU."""
-        boxes = boxes_around(track.points_mm, track.valid, self.cameras)
-        seen = (boxes[..., 2] > boxes[..., 0]).any(-1)
-        everybody = self._nobody(len(seen))
-        if seen.any():
-            found = self._look(pictures, boxes[seen], roots_mm(track[seen], COCO_17))
+    def step(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], track: Track, seen: Seen | None = None) -> Followed:
+        """The model's joints of the people of `track` (P, COCO's 17), none where a person is not seen; on the CPU.
+
+        `seen` is what `follower` saw of them.
+        """
+        boxes = boxes_around(track.points_mm, track.valid, self.cameras) if seen is None else seen.boxes
+        there = (boxes[..., 2] > boxes[..., 0]).any(-1) & track.valid.any(-1)
+        everybody = self._nobody(len(there))
+        if there.any():
+            roots = roots_mm(track[there], COCO_17)
+            said = self.ask(pictures, boxes[there], roots) if seen is None else self._go_on(seen[there], roots)
+            found = self._in_pictures(said, boxes[there])
             everybody = everybody.map(lambda t: t.clone())
             for name, value in vars(found).items():
                 if value is not None:
-                    getattr(everybody, name)[seen] = value
+                    getattr(everybody, name)[there] = value
         return replace(everybody, followed_mm=track.points_mm, followed_valid=track.valid)
 
     def _nobody(self, people: int) -> Followed:
@@ -66,11 +81,6 @@ class Learned:
         pixels = none.new_zeros(people, V, J, 2)
         return Followed(point, no[:, 0], none[:, 0], covariance, pixels, none, no, none)
 
-    def _look(
-        self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"], centre_mm: Float[Tensor, "P 3"]
-    ) -> Followed:
-        return self._in_pictures(self.ask(pictures, boxes, centre_mm), boxes)
-
     @torch.inference_mode()
     def ask(
         self,
@@ -80,14 +90,18 @@ class Learned:
     ) -> Triangulated:
         """What the model says of people in these boxes (without area where a view lacks them), on the CPU; its pixels
         are those of the crops. `centre_mm` is where a volumetric model has its cubes."""
-        mask = boxes[..., 2] > boxes[..., 0]
-        cameras = self._of_crops(_somewhere(boxes)).to(torch.float32).to(self.device)
-        given = self._crops(pictures, boxes, mask), cameras, mask.to(self.device)
-        if isinstance(self.model, Volumetric):
-            found = self.model(*given, centre_mm=centre_mm.float().to(self.device))
-        else:
-            found = self.model(*given)
-        return found.to("cpu")
+        cameras, mask = self._of_crops(boxes)
+        images = self._crops(pictures, boxes, mask)
+        return self.model(images, cameras, mask, **self._where(centre_mm)).to("cpu")
+
+    @torch.inference_mode()
+    def _go_on(self, seen: Seen, centre_mm: Float[Tensor, "P 3"]) -> Triangulated:
+        """As `ask`, from what was seen already."""
+        cameras, mask = self._of_crops(seen.boxes)
+        return self.model.from_views(seen.views, CROP_HW, cameras, mask, **self._where(centre_mm)).to("cpu")
+
+    def _where(self, centre_mm: Float[Tensor, "P 3"]) -> dict[str, Tensor]:
+        return {"centre_mm": centre_mm.float().to(self.device)} if isinstance(self.model, Volumetric) else {}
 
     def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
         crops = torch.zeros(*mask.shape, 3, *self.model.image_hw)
@@ -97,9 +111,12 @@ class Learned:
             cut_for_model(pictures[v], box, crops[p, v].numpy(), resampling)
         return crops.to(self.device)
 
-    def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> Cameras:
+    def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> tuple[Cameras, Bool[Tensor, "P V"]]:
+        """The cameras of the crops, and which crops there are."""
+        mask, boxes = boxes[..., 2] > boxes[..., 0], _somewhere(boxes)
         recorded = self.model.profile.recorded(self.cameras).expanded(*boxes.shape[:2])
-        return recorded.cropped(boxes.to(recorded.K)).scaled(1 / self._pixels_per_crop_pixel(boxes))
+        cameras = recorded.cropped(boxes.to(recorded.K)).scaled(1 / self._pixels_per_crop_pixel(boxes))
+        return cameras.to(torch.float32).to(self.device), mask.to(self.device)
 
     def _pixels_per_crop_pixel(self, boxes: Int[Tensor, "P V 4"]) -> Float[Tensor, "P V 2"]:
         height, width = self.model.image_hw
@@ -124,6 +141,19 @@ class Learned:
             used,
             torch.where(used, missed_px, 0.0),
         )
+
+
+def _can_follow(model: Model) -> bool:
+    """Whether its backbone is the network that follows people, as it was published, and looks at the same crops."""
+    backbone = model.backbone
+    return (
+        isinstance(backbone, MoveNetBackbone)
+        and backbone.name == "thunder"
+        and backbone.reader is not None
+        and model.image_hw == CROP_HW
+        and model.profile == TRIVOX
+        and backbone.is_bundled()
+    )
 
 
 def roots_mm(track: Track, skeleton: Skeleton) -> Float[Tensor, "P 3"]:

@@ -16,8 +16,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from trivox.data.crops import letterboxed, to_images
+from trivox.geometry.heatmaps import pixel_from_cell
 from trivox.geometry.tensors import TensorDataclass
-from trivox.models.movenet import MoveNet, decode, load_movenet
+from trivox.models.backbones import BackboneOutput, MoveNetBackbone
+from trivox.models.folded import folded
 from trivox.models.movenet_multipose import MoveNetMultiPose, load_multipose
 from trivox.models.packed import packed
 
@@ -34,10 +36,14 @@ _SETTING_THREADS = threading.Lock()
 
 @dataclass(frozen=True)
 class Joints2D(TensorDataclass):
-    """Joints in pixels of the picture (corner origin) with scores 0..1; score 0 marks an absent one."""
+    """Joints in pixels of the picture (corner origin) with scores 0..1; score 0 marks an absent one.
+
+    `views` is all that the network said of each picture, kept where a model goes on from there.
+    """
 
     points_px: Float[Tensor, "*b J 2"]
     scores: Float[Tensor, "*b J"]
+    views: BackboneOutput | None = None
 
 
 class Networks:
@@ -48,20 +54,24 @@ class Networks:
     decoded meanwhile.
     """
 
-    def __init__(self, detector: MoveNetMultiPose, pose: MoveNet) -> None:
+    def __init__(self, detector: MoveNetMultiPose, pose: MoveNetBackbone, *, keeps_views: bool) -> None:
         self._on_gpu = torch.cuda.is_available()
         self._device = torch.device("cuda" if self._on_gpu else "cpu")
         self._detector = detector.to(self._device)
-        self._pose = pose.to(self._device) if self._on_gpu else packed(pose, CROP_HW)
+        self._pose, self._keeps_views = pose.to(self._device), keeps_views
+        with torch.inference_mode():
+            pose(torch.zeros(1, 3, *CROP_HW, device=self._device))  # packs, before several threads use it at once
         self._packed_detectors: dict[tuple[int, int], MoveNetMultiPose] = {}
         self._cores = _usable_cores()
         self._threads = ThreadPoolExecutor(self._cores, "trivox-networks", _compute_alone)
         weakref.finalize(self, self._threads.shutdown, wait=False)
 
     @classmethod
-    def load(cls) -> Networks:
-        """With the bundled weights."""
-        return cls(load_multipose(), load_movenet("thunder"))
+    def load(cls, backbone: MoveNetBackbone | None = None) -> Networks:
+        """With the bundled weights. `backbone`, that of a model and `folded`, is the pose network if it is given:
+        its joints come with `views`, from which the model can go on."""
+        pose = folded(MoveNetBackbone("thunder")) if backbone is None else backbone
+        return cls(load_multipose(), pose, keeps_views=backbone is not None)
 
     def find_people(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Joints2D:
         """People of V whole pictures, which may differ in size: `Joints2D` with batch (V, D), padded with score 0."""
@@ -93,8 +103,9 @@ class Networks:
 
     @torch.inference_mode()
     def _joints_of(self, crops: UInt8[np.ndarray, "B 256 256 3"]) -> Joints2D:
-        found = decode(self._pose(to_images(crops, self._device)))
-        return Joints2D(found.points_px.cpu(), found.scores.cpu())
+        said = self._pose(to_images(crops, self._device))
+        points_px = pixel_from_cell(said.places, self._pose.stride)
+        return Joints2D(points_px.cpu(), said.scores.cpu(), said if self._keeps_views else None)
 
 
 def _usable_cores() -> int:

@@ -57,6 +57,11 @@ class Cube:
         """Voxels along each axis of the volume."""
         return (self.size, self.size, self.size) if isinstance(self.size, int) else self.size
 
+    @property
+    def step_mm(self) -> float:
+        """Between neighbouring voxels, along the axis that has the fewest."""
+        return self.side_mm / (min(self.xyz) - 1)
+
     def voxel_centres(
         self, centre_mm: Float[Tensor, "*b 3"], angle_rad: Float[Tensor, "*b"] | None = None
     ) -> Float[Tensor, "*b X Y Z 3"]:
