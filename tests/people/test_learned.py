@@ -209,6 +209,16 @@ def test_what_a_model_sees_in_crops_comes_back_to_pictures(profile: Profile, tur
     assert torch.equal(found.followed.points_mm, track.points_mm)
 
 
+def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr("trivox.people.learned.has_bfloat16", lambda: False)
+    asked = Learned.prepared(volumetric(), rig_of(2).cameras, "bfloat16").model
+    said = capsys.readouterr().err
+    volumes = torch.rand(1, 32, 8, 8, 8)
+    plain = Learned.prepared(volumetric(), rig_of(2).cameras).model
+    assert isinstance(asked, Volumetric) and isinstance(plain, Volumetric) and "no bfloat16" in said
+    assert torch.equal(asked.process_features(volumes[:, :17, 0]), plain.process_features(volumes[:, :17, 0]))
+
+
 def test_nobody_in_sight_is_nobody() -> None:
     rig, truth = rig_of(3), walk(1, 2)[0]
     here = torch.tensor([True, False])[:, None].expand(2, 17)

@@ -37,7 +37,7 @@ from trivox.models.movenet import load_movenet
 from trivox.train import Run, new_model, train
 from trivox.training.board import Board
 from trivox.training.experiment_files import load_experiment
-from trivox.training.processes import Processes
+from trivox.training.processes import Processes, start
 from trivox.training.run_folder import RunFolder
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
@@ -329,6 +329,16 @@ def test_an_algebraic_run_in_half_precision_and_its_board(dataset: Path, tmp_pat
     assert {"training/data_s", "training/gradient_norm", "training/views", "evaluation/score_mm"} <= set(
         board.Tags()["scalars"]
     )
+
+
+@pytest.mark.parametrize(("has_it", "taken"), [(False, "32-true"), (True, "bf16-mixed")])
+def test_half_precision_is_for_processors_that_have_it(
+    has_it: bool, taken: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr("trivox.training.processes.has_bfloat16", lambda: has_it)
+    written = write_experiment(tmp_path / "e.yaml", dataset, run__precision="bf16-mixed", run__device="cpu")
+    assert start(load_experiment(written)).fabric._precision.precision == taken
+    assert ("no bfloat16" in capsys.readouterr().err) != has_it
 
 
 def test_one_view_is_scored_with_a_given_centre(dataset: Path, tmp_path: Path) -> None:

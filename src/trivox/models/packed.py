@@ -50,6 +50,12 @@ def has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, op) for op in wanted)
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16 itself. Where it does not, PyTorch imitates it, and is many times
+    slower than in float32."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 class PackedConvolution(nn.Module):
     """What `Convolution` computes, in one call of oneDNN. The first input it sees decides how weights are packed."""
 

@@ -25,12 +25,14 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.models.backbones import MoveNetBackbone
 from trivox.models.configs import Model
 from trivox.models.folded import folded
+from trivox.models.packed import has_bfloat16
 from trivox.models.profile import TRIVOX
 from trivox.models.volumetric import Volumetric
 from trivox.people.boxes import boxes_around
 from trivox.people.candidates import centres_mm
 from trivox.people.followed import Followed, Seen, Track
 from trivox.people.networks import CROP_HW
+from trivox.progress import say
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -52,6 +54,9 @@ class Learned:
     def prepared(cls, model: Model, cameras: Cameras, precision: Precision = "float32") -> Learned:
         """A copy of the model made fast, on the GPU where there is one."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+            say("this processor has no bfloat16 of its own: the model computes in float32, which is faster here")
+            precision = "float32"
         ready = folded(model.to(device), getattr(torch, precision))
         return cls(ready, cameras, device, cast(MoveNetBackbone, ready.backbone) if _can_follow(model) else None)
 

@@ -320,6 +320,8 @@ class Evaluating(Strict):
 class RunOptions(Strict):
     """How a run is carried out: none of this changes what is learned, but for rounding.
 
+    `precision`: a processor without bfloat16 computes in float32 in any case, and says so.
+
     `checkpoint_steps`: the state is saved at least so often, and after every epoch. `picture_steps`: pictures for
     TensorBoard.
     """

@@ -12,6 +12,8 @@ import torch.distributed
 from torch import Tensor
 
 from trivox.errors import InputError
+from trivox.models.packed import has_bfloat16
+from trivox.progress import say
 from trivox.training.config import Experiment
 
 
@@ -67,12 +69,18 @@ def start(experiment: Experiment) -> Processes:
     if experiment.run.device == "cuda" and not has_gpu:
         raise InputError("run.device is cuda, but torch finds no GPU here; take cpu or auto")
     size, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    on_gpu = has_gpu and experiment.run.device != "cpu"
+    precision = experiment.run.precision
+    if precision == "bf16-mixed" and not on_gpu and not has_bfloat16():
+        precision = "32-true"
+        if os.environ.get("RANK", "0") == "0":
+            say("this processor has no bfloat16 of its own (run.precision): computing in float32, which is faster here")
     fabric = Fabric(
-        accelerator="cuda" if has_gpu and experiment.run.device != "cpu" else "cpu",
+        accelerator="cuda" if on_gpu else "cpu",
         strategy="ddp" if size > 1 else "auto",
         devices=local if size > 1 else 1,
         num_nodes=max(1, size // local),
-        precision=experiment.run.precision,
+        precision=precision,
     )
     fabric.launch()
     _check(experiment, fabric.world_size, fabric.device.type)
