@@ -219,7 +219,8 @@ class Run:
                     self.record(
                         "evaluation", {"kind": "evaluation", "step": standing.step, "epoch": standing.epoch, **record}
                     )
-                    say(f"epoch {standing.epoch}: {score_mm:.2f} mm by {record['protocol']} on {record['poses']} poses")
+                    said = "no joint to score" if score_mm is None else f"{score_mm:.2f} mm"
+                    say(f"epoch {standing.epoch}: {said} by {record['protocol']} on {record['poses']} poses")
             is_best = score_mm is not None and (standing.best_mm is None or score_mm < standing.best_mm)
             if is_best:
                 self.standing = replace(standing, best_mm=score_mm)

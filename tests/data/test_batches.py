@@ -79,3 +79,4 @@ def test_shares_are_equally_long_and_together_the_whole(drop_last: bool) -> None
 
 def test_a_range_wider_than_the_cameras_is_cut_to_them() -> None:
     assert {len(pick.views) for batch in batches(min_views=9, max_views=31) for pick in batch} == {5}
+    assert {len(pick.views) for batch in batches(max_views=2) for pick in batch} == {2}

@@ -75,6 +75,8 @@ def test_the_papers_rates() -> None:
         ("  labels: labels.json\n", "", r"line 6: data.labels is missing; add it"),
         ("  lr: 1e-4", "  lr: 1e-4\n  freeze_after: 0.5",
          r"line 11: optimizer.freeze_after is for live batch norm, and .* is frozen .*; set batch_norm to live"),
+        ("seed: 1", "seed: 1\nviews: {max: 2, min: 3}",
+         r"line 2: views.min is 3 and views.max 2; put the smaller number first"),
         ("seed: 1", "seed: 1\nseed: 2", r"line 2: seed stands in line 1 too"),
         ("seed: 1", "seed: [", r"e.yaml is not valid YAML"),
         ("seed: 1", "seed: &a 1\nepochs: *a", "uses aliases"),

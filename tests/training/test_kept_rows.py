@@ -21,6 +21,8 @@ from trivox.training.config import Experiment, LabelData
 from trivox.training.experiment_files import load_experiment
 from trivox.training.kept import KeptBatches
 from trivox.training.kept_rows import KeptRows
+from trivox.training.processes import start
+from trivox.training.scoring import HeldOut
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -113,6 +115,7 @@ def test_shares_make_the_whole(dataset: Path, tmp_path: Path) -> None:
     for batch, shared in zip(whole, parts, strict=True):
         assert batch.key == tuple(key for part in shared for key in part.key)
         assert torch.equal(batch.cameras.K, torch.cat([part.cameras.K for part in shared]))
+    assert len(KeptBatches(replace(experiment, samples_per_epoch=1), kept, 0, 1)) == 1, "a batch, as of pictures"
 
 
 def test_a_run_over_kept_rows_learns_and_scores_like_one_that_looks(dataset: Path, tmp_path: Path) -> None:
@@ -130,6 +133,26 @@ def test_a_run_over_kept_rows_learns_and_scores_like_one_that_looks(dataset: Pat
         path.unlink()
     train(experiment, out=tmp_path / "blind")
     assert losses(tmp_path / "blind") == losses(tmp_path / "run") and np.isfinite(losses(tmp_path / "run")).all()
+
+
+def test_a_table_is_scored_with_so_many_views(dataset: Path, tmp_path: Path) -> None:
+    """Those that are there first (these rows have two of three), and the same of pictures as of kept rows."""
+    kept = {"evaluation__data__kept": str(tmp_path / "kept")}
+    for views in (1, 2):
+        looked, read = (
+            held_out(write_experiment(tmp_path / "e.yaml", dataset, evaluation__views=views, **where)).dataset
+            for where in ({}, kept)
+        )
+        for row in range(4):
+            sample, again = looked[row], read[row]
+            assert sample.key == again.key and sample.present.tolist() == again.present.tolist() == [True] * views
+            assert torch.equal(sample.cameras.K, again.cameras.K) and torch.equal(sample.boxes_px, again.boxes_px)
+
+
+def held_out(path: Path) -> HeldOut:
+    experiment = load_experiment(path)
+    assert experiment.evaluation is not None
+    return HeldOut(experiment.evaluation, new_model(experiment), start(experiment), 0)
 
 
 def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +58,41 @@ def test_a_full_disk_under_the_records_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     with pytest.raises(InputError, match="cannot write .*metrics.jsonl: No space left on device; make room for it"):
         RunFolder(tmp_path).record({"kind": "training", "step": 1})
+
+
+def test_a_disk_that_is_full_while_records_are_forgotten_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, whole = RunFolder(tmp_path), Path.write_text
+    for step in (1, 2, 3):
+        folder.record({"kind": "training", "step": step})
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+
+    def full(path: Path, text: str, **given: str) -> None:
+        whole(path, text[:10], **given)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left on device; free the space"):
+        patch.setattr(Path, "write_text", full)
+        folder.tidy(2)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    folder.tidy(2)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
+def test_a_folder_with_nothing_but_hidden_files_is_free(tmp_path: Path) -> None:
+    """A process that was killed before it wrote anything leaves one, and file managers do."""
+    (tmp_path / ".experiment.7.yaml").write_text("half a fi")
+    RunFolder(tmp_path).refuse_what_is_there()
+    (tmp_path / "experiment.yaml").write_text("a whole one")
+    with pytest.raises(InputError, match="holds something already"):
+        RunFolder(tmp_path).refuse_what_is_there()
+
+
+def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
+    """Files of every kind that a run writes; what somebody else has put there stays."""
+    for name in (".state.7.safetensors", ".metrics.7.jsonl", ".run.7.json", ".experiment.7.yaml", ".notes"):
+        (tmp_path / name).write_text("half a fi")
+    RunFolder(tmp_path).tidy(0)
+    assert {path.name for path in tmp_path.iterdir()} == {".notes", "metrics.jsonl"}

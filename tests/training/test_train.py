@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +41,7 @@ from trivox.training.board import Board
 from trivox.training.experiment_files import load_experiment
 from trivox.training.processes import Processes, start
 from trivox.training.run_folder import RunFolder
+from trivox.training.scoring import HeldOut
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
 
@@ -58,6 +61,11 @@ def undisturbed(dataset: Path) -> Path:
     train(write_experiment(dataset.parent / "volumetric.yaml", dataset), out=out)
     assert len(losses(out)) == 8 and len(set(losses(out))) == 8
     return out
+
+
+def standing_of(run: Path) -> dict[str, Any]:
+    """Where its last state stands."""
+    return json.loads(texts_of(run / "state.safetensors")["trivox_training"])
 
 
 def started(words: list[str]) -> subprocess.Popen[str]:
@@ -109,7 +117,7 @@ def test_killed_in_the_middle_of_a_checkpoint(dataset: Path, undisturbed: Path, 
     process = started(["-c", KILLED_WHILE_SAVING, *words])
     _, error = process.communicate()
     assert process.returncode == -signal.SIGKILL, error
-    assert json.loads(texts_of(out / "state.safetensors")["trivox_training"])["step"] == 4
+    assert standing_of(out)["step"] == 4
     assert len(losses(out)) == 6 and list(out.glob(".*.safetensors"))
     train(experiment, out=out, resume=True)
     assert_same_run(out, undisturbed)
@@ -118,7 +126,7 @@ def test_killed_in_the_middle_of_a_checkpoint(dataset: Path, undisturbed: Path, 
 def uneven(dataset: Path) -> Path:
     """Three rows to score, which two processes cannot share alike, and joints that are known here and not there."""
     labels = load_labels(dataset).selected(np.arange(11))
-    labels.valid[0, 3:], labels.valid[5, 8:], labels.valid[6, ::2] = False, False, False
+    labels.valid[0, :9], labels.valid[5, :4], labels.valid[6, 1:11:2] = False, False, False  # hips stay: they are roots
     save_labels(labels, dataset.parent / "uneven.json")
     return dataset.parent / "uneven.json"
 
@@ -135,12 +143,13 @@ def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
     ours, theirs = records(tmp_path / "two"), records(tmp_path / "one")
     assert [r["views"] for r in ours] == [r["views"] for r in theirs]
     assert len({r["views"] for r in ours}) == 2, "two and three views"
-    for name, tolerance in (("loss", 3e-6), ("gradient_norm", 1e-4), ("mpjpe_mm", 3e-6)):
-        np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=tolerance)
+    for name, first, later in (("loss", 1e-5, 5e-3), ("mpjpe_mm", 1e-5, 5e-3), ("gradient_norm", 0.02, 0.5)):
+        assert ours[0][name] == pytest.approx(theirs[0][name], rel=first)
+        np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=later)
     scores, expected = (records(tmp_path / run, "evaluation") for run in ("two", "one"))
     assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [3, 3]
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
-    np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=1e-5)
+    np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=5e-4)
     ours, theirs = (tensors_of(tmp_path / run / "last.safetensors") for run in ("two", "one"))
     learned = [name for name in theirs if name.startswith(("volume_net", "process_features")) and "running" not in name]
     torch.manual_seed(3)
@@ -171,25 +180,55 @@ def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], names: lis
     return float(torch.stack([(a[name].double() - b[name].double()).square().sum() for name in names]).sum().sqrt())
 
 
-def test_a_batch_in_parts_is_a_whole_one(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
-    experiment = write_experiment(tmp_path / "parts.yaml", dataset, optimizer__accumulate=2)
-    train(experiment, out=tmp_path / "run")
-    np.testing.assert_allclose(losses(tmp_path / "run"), losses(undisturbed), rtol=1e-4)
+def test_a_batch_in_parts_is_a_whole_one(dataset: Path, tmp_path: Path) -> None:
+    """One step: rounding that turns one ReLU changes the gradient by a thousandth, and every step after it by more."""
+    changes = {"samples_per_epoch": 2, "epochs": 1, "evaluation__every_epochs": 9}
+    for parts in (1, 2):
+        path = write_experiment(tmp_path / f"{parts}.yaml", uneven(dataset), optimizer__accumulate=parts, **changes)
+        train(path, out=tmp_path / f"in {parts}")
+    (whole,), (in_parts,) = (records(tmp_path / f"in {parts}") for parts in (1, 2))
+    for name, tolerance in (("loss", 1e-5), ("mpjpe_mm", 1e-5), ("gradient_norm", 0.02)):
+        assert in_parts[name] == pytest.approx(whole[name], rel=tolerance)
 
 
-def test_a_missing_picture_stops_and_keeps_the_state(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_missing_picture_stops_and_keeps_the_state(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost in the middle of the second epoch, whose score is worse: the best model stays that of the first."""
     labels = write_dataset(tmp_path / "data")
     experiment = write_experiment(tmp_path / "e.yaml", labels)
     out = tmp_path / "run"
     lost = picture_paths(load_labels(labels), 5)[0]
     content = lost.read_bytes()
-    lost.unlink()
+    whole, scores = HeldOut.record, [1.0, 2.0]
+
+    def scored(*given: Any) -> dict[str, Any]:
+        lost.unlink()
+        return whole(*given) | {"score_mm": scores.pop(0)}
+
+    monkeypatch.setattr(HeldOut, "record", scored)
     with pytest.raises(InputError, match="walk/000002/p.*000002.jpg"):
         train(experiment, out=out)
+    kept, best = standing_of(out), (out / "best.safetensors").read_bytes()
+    assert 4 < kept["step"] == len(losses(out)) < 8 and kept["best_mm"] == 1.0
     lost.write_bytes(content)
     train(experiment, out=out, resume=True)
     # Labels of another folder, but the same pictures and numbers.
     assert losses(out) == losses(undisturbed)
+    assert (out / "best.safetensors").read_bytes() == best and standing_of(out)["best_mm"] == 1.0
+
+
+def test_where_nothing_was_found_there_is_no_score(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And no best model, but a run that goes on."""
+    nothing = {"score_mm": None, "protocol": "absolute", "poses": 4}
+    monkeypatch.setattr(HeldOut, "record", lambda *given: nothing)
+    experiment = load_experiment(write_experiment(tmp_path / "e.yaml", dataset))
+    run = Run(experiment, RunFolder(tmp_path / "run"), False)
+    run.evaluate_and_save()
+    assert "epoch 0: no joint to score by absolute on 4 poses" in capsys.readouterr().err
+    assert standing_of(tmp_path / "run")["best_mm"] is None and not run.folder.model("best").exists()
 
 
 def test_a_full_disk_keeps_the_last_state(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +246,7 @@ def test_a_full_disk_keeps_the_last_state(dataset: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(InputError, match="No space left on device; free the space"):
         train(experiment, out=out)
-    kept = json.loads(texts_of(out / "state.safetensors")["trivox_training"])
-    assert kept["step"] == 2 and not list(out.glob(".*"))
+    assert standing_of(out)["step"] == 2 and not list(out.glob(".*"))
 
 
 def test_a_full_disk_then_goes_on(dataset: Path, undisturbed: Path, tmp_path: Path, monkeypatch) -> None:
@@ -278,7 +316,7 @@ def test_a_gradient_that_is_no_number_is_not_learned(dataset: Path, tmp_path: Pa
     with pytest.raises(InputError, match="in step 3 the loss or its gradient is no number .* through walk/.*, walk/"):
         run.to_the_end()
     assert all(bool(parameter.isfinite().all()) for parameter in run.parameters.values())
-    assert json.loads(texts_of(run.folder.state)["trivox_training"])["step"] == 2
+    assert standing_of(run.folder.path)["step"] == 2
 
 
 def test_frozen_parts_stay(undisturbed: Path) -> None:
@@ -312,14 +350,21 @@ def test_the_run_tells_what_made_it(undisturbed: Path) -> None:
     assert about["versions"]["torch"] == torch.__version__ and about["processes"] == 1 and about["seed"] == 3
 
 
-def test_an_algebraic_run_in_half_precision_and_its_board(dataset: Path, tmp_path: Path) -> None:
+def test_an_algebraic_run_in_half_precision_and_its_board(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after a step that it showed and did not keep: a resumed run shows every step once."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     experiment = write_experiment(
         tmp_path / "e.yaml", dataset, ALGEBRAIC, epochs=1, run__precision="bf16-mixed", run__tensorboard=True,
-        run__picture_steps=4, evaluation__data__cameras=["left", "right"], run__workers=1,
+        run__picture_steps=4, evaluation__data__cameras=["left", "right"], run__workers=1, run__checkpoint_steps=2,
     )  # fmt: skip
-    train(experiment, out=tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "step", stopped_at(3))
+        train(experiment, out=tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 3 and standing_of(tmp_path / "run")["step"] == 2
+    train(experiment, out=tmp_path / "run", resume=True)
     train(experiment, out=tmp_path / "run", resume=True)  # nothing is left to do, and nothing that was shown goes
     board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     shown = board.Scalars("training/loss")
@@ -369,6 +414,18 @@ def test_a_run_is_not_mixed_with_another(
     assert (undisturbed / "state.safetensors").read_bytes() == before
 
 
+def stopped_at(step: int) -> Callable[[Run, Sample, float], None]:
+    """`Run.step` until Ctrl-C before this one (from 0)."""
+    whole = Run.step
+
+    def stopped(run: Run, batch: Sample, waited_s: float) -> None:
+        if run.standing.step == step:
+            raise KeyboardInterrupt
+        whole(run, batch, waited_s)
+
+    return stopped
+
+
 def test_ctrl_c_tells_how_to_go_on(
     dataset: Path,
     undisturbed: Path,
@@ -376,15 +433,9 @@ def test_ctrl_c_tells_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    step, experiment = Run.step, dataset.parent / "volumetric.yaml"
-
-    def stopped(run: Run, batch: Sample, waited_s: float) -> None:
-        if run.standing.step == 3:
-            raise KeyboardInterrupt
-        step(run, batch, waited_s)
-
+    experiment = dataset.parent / "volumetric.yaml"
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as code:
-        patch.setattr(Run, "step", stopped)
+        patch.setattr(Run, "step", stopped_at(3))
         main(["train", str(experiment), "--out", str(tmp_path / "run")])
     error = capsys.readouterr().err
     assert code.value.code == 130 and error.count("\n") == 1

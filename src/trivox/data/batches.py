@@ -19,7 +19,8 @@ from trivox.data.dataset import Pick
 class ViewBatches(Sampler[list[Pick]]):
     """A batch sampler for a `PoseDataset` whose views are `present` (N, V).
 
-    min_views, max_views  the number of views of a batch is drawn evenly from this range; None gives all views.
+    min_views, max_views  the number of views of a batch is drawn evenly from this range. Without a maximum it goes up
+                          to all views, without a minimum every batch has the most.
     shuffle               draw the order of samples anew in every epoch.
     drop_last             leave out the last batch where it is not full.
     share, shares         this process takes every `shares`-th batch, from `share` on; all take equally many.
@@ -41,8 +42,8 @@ class ViewBatches(Sampler[list[Pick]]):
         shares: int = 1,
     ) -> None:
         views = present.shape[1]
-        self.low = min(views if min_views is None else min_views, views)
         self.high = min(views if max_views is None else max_views, views)
+        self.low = self.high if min_views is None else min(min_views, views)
         assert 1 <= self.low <= self.high, "at least one view, and no more than the maximum"
         assert batch_size >= 1 and 0 <= share < shares
         self.present, self.batch_size, self.seed, self.epoch = present, batch_size, seed, 0

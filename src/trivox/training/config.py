@@ -35,6 +35,11 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+def unfit(key: str, sentence: str) -> PydanticCustomError:
+    """Values that do not go together, of which `key` (in the same part of the file) is to blame."""
+    return PydanticCustomError("unfit", "{sentence}", {"key": key, "sentence": sentence})
+
+
 class Strict:
     """Unknown keys are refused, and a number is no text."""
 
@@ -217,6 +222,10 @@ class ViewsOptions(Strict):
     min: Count | None = None
     max: Count | None = None
 
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise unfit("min", f"views.min is {self.min} and views.max {self.max}; put the smaller number first")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation(Strict):
@@ -291,7 +300,7 @@ class OptimizerOptions(Strict):
 
     def __post_init__(self) -> None:
         if self.freeze_after is not None and self.batch_norm == "frozen":
-            raise PydanticCustomError(
+            raise unfit(
                 "freeze_after",
                 "optimizer.freeze_after is for live batch norm, and optimizer.batch_norm is frozen from the first step "
                 "on; set batch_norm to live, or leave freeze_after out",
@@ -303,7 +312,7 @@ class Evaluating(Strict):
     """Held-out data, scored by `protocol` (that of the dataset unless given) after every epoch.
 
     `centres`: where cubes are; "truth" tells a volumetric model a part of the answer. `views`: so many views of each
-    rendered sample, the same ones every time; all unless given. `ransac`: RANSAC on the same heatmaps is scored beside
+    sample, the same ones every time; all unless given. `ransac`: RANSAC on the same heatmaps is scored beside
     the model, over the joints that both found (training/baseline.py).
     """
 

@@ -157,11 +157,11 @@ def _most_telling(error: ValidationError) -> Any:
 def _sentence(fault: Any, content: Any, sources: dict[Place, str], path: Path) -> str:
     place = _place(fault["loc"], content)
     key = ".".join(map(str, place)) or "the experiment"
-    if fault["type"] == "freeze_after":
-        place = (*place, "freeze_after")
+    if fault["type"] == "unfit":
+        place = (*place, fault["ctx"]["key"])
     where = next((sources[place[:n]] for n in range(len(place), -1, -1) if place[:n] in sources), str(path))
     match fault["type"]:
-        case "freeze_after":
+        case "unfit":
             return f"{where}: {fault['msg']}"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return f"{where}: there is no {key}; {_nearest(str(place[-1]), place[:-1], content)}"

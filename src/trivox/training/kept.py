@@ -287,7 +287,8 @@ class KeptBatches:
         self.experiment, self.samples = experiment, kept.opened()
         size = experiment.optimizer.batch_size
         wanted = experiment.samples_per_epoch
-        self.steps = min(len(self.samples), wanted or len(self.samples)) // size
+        full = len(self.samples) // size
+        self.steps = full if wanted is None else min(full, max(1, wanted // size))
         if not self.steps:
             raise InputError(
                 f"{len(self.samples)} samples do not fill a batch of {size}; draw more of them, or take a smaller batch"

@@ -71,8 +71,10 @@ class RunFolder:
         return self.path / f"{name}.safetensors"
 
     def holds_something(self) -> bool:
-        """Whether it is there, and not an empty folder."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether it is there, and not a folder that is empty but for hidden files."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(not path.name.startswith(".") for path in self.path.iterdir())
 
     def refuse_what_is_there(self) -> None:
         """Raise `InputError` where a new run would mix with something."""
@@ -100,8 +102,9 @@ class RunFolder:
 
     def tidy(self, step: int) -> None:
         """Forget what was recorded after `step`, and files that a killed process left half written."""
-        for leftover in self.path.glob(".*.safetensors"):
-            leftover.unlink()
+        for name in ("*.safetensors", "metrics.*.jsonl", "run.*.json", "experiment.*.yaml"):
+            for leftover in self.path.glob(f".{name}"):
+                leftover.unlink()
         kept = [line for line in self._lines() if line["step"] <= step]
         self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from trivox.data.dataset import PoseDataset
 from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.evaluate import default_protocol
@@ -27,7 +28,7 @@ from trivox.training.kept import KeptForScoring, KeptScenes
 from trivox.training.kept_rows import KeptRows
 from trivox.training.labelled import dataset_of_data
 from trivox.training.processes import Processes
-from trivox.training.rendered import DrawnSamples
+from trivox.training.rendered import DrawnSamples, chosen
 
 
 class HeldOut:
@@ -39,7 +40,10 @@ class HeldOut:
         if isinstance(data, LabelData):
             self.dataset = dataset = dataset_of_data(data, model)
             if data.kept is not None:
-                self.dataset = KeptForScoring(KeptRows.to_score(data, model).drawn(processes, workers), None)
+                kept = KeptRows.to_score(data, model).drawn(processes, workers)
+                self.dataset = KeptForScoring(kept, options.views)
+            elif options.views is not None:
+                self.dataset = SomeViews(dataset, options.views)
             self.truth = truth_of_labels(dataset.labels)
             name = options.protocol or default_protocol(target_of_labels(dataset.labels), by_rows=True)
         else:
@@ -103,6 +107,19 @@ class HeldOut:
         self._scored(ours, self.truth)
         if self.has_ransac:
             self._beside(ours, nothing(Baseline.beside(model).skeleton))
+
+
+class SomeViews(Dataset[Sample]):
+    """Rows of a table with so many of their views, those of kept rows: the same ones every time."""
+
+    def __init__(self, rows: PoseDataset, views: int) -> None:
+        self.rows, self.views = rows, views
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Sample:
+        return chosen(self.rows[row], self.views, (0,))
 
 
 def _heatmaps_learn(model: Model) -> bool:
