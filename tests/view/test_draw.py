@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from scene_trees import HW, Told, write_scene
 
 import trivox
 from trivox.cli import main
-from trivox.drawing import draw_dot, draw_line, projected
+from trivox.drawing import draw_dot, draw_line, draw_name, projected
 from trivox.errors import InputError
 from trivox.files.images import read_image
 from trivox.files.reference_results import save_reference_results
@@ -74,6 +75,17 @@ def test_a_line_through_pixel_centres_covers_these_pixels():
     picture = np.zeros((20, 20, 3), np.uint8)
     draw_line(picture, np.array([3.5, 10.5]), np.array([15.5, 10.5]), (255, 0, 0), 1)
     assert (picture[10, 4:15, 0] > 200).all() and picture[[8, 12], :, 0].max() == 0
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_a_name_is_readable_over_every_shade(shade):
+    """White strokes on a plate that is dark right beside them, also a third of the size."""
+    picture = np.full((120, 240, 3), shade, np.uint8)
+    draw_name(picture, "cam1", (10, 20), 1.1)
+    assert (picture[:20] == shade).all() and (picture[:, :10] == shade).all()
+    small = cv2.resize(picture, (80, 40), interpolation=cv2.INTER_AREA)
+    plate = small[8:20, 5:28].astype(int)
+    assert plate.max() > 200 and np.median(plate) < 100
 
 
 def test_sides_have_their_colours_by_name():
