@@ -332,6 +332,7 @@ def run(*words: object) -> int | str | None:
         (["--labels", "x.npy"], "--labels is for a results.pkl"),
         (["--recordings", "walk"], "--recordings is for a results.pkl"),
         (["--videos", "nowhere/cam1.mp4", "nowhere/cam2.mp4"], "there is no file or folder nowhere/cam1.mp4"),
+        (["--cameras", "cam1"], "camera names are given, and no videos"),
         (["--width", "3"], "3 pixels wide"),
         (["--out", "m.avi"], "name it m.mp4"),
     ],
@@ -384,7 +385,9 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(("program", "code", "said"), [(_LIMITED, 2, "cannot write"), (_STOPPED, 130, "stopped")])
+@pytest.mark.parametrize(
+    ("program", "code", "said"), [(_LIMITED, 2, "cannot write"), (_STOPPED, 130, "nothing was written")]
+)
 def test_a_film_is_whole_or_not_there(result, tmp_path, program, code, said):
     """A file system that takes no more, and Ctrl-C."""
     words = [sys.executable, "-c", program, "draw", str(result), "--out", str(tmp_path / "m.mp4"), "--width", "192"]

@@ -171,11 +171,31 @@ def test_mistakes_are_one_sentence(result: Path, tmp_path: Path, capsys: pytest.
     assert "no poses.npz" in said(capsys, str(tmp_path))
     assert "given twice" in said(capsys, str(result), str(result))
     assert ".html" in said(capsys, str(result), "--save", str(tmp_path / "page.pdf"))
+    assert "camera names are given, and no videos" in said(capsys, str(result), "--cameras", "cam1", "--no-browser")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert f"port {port}" in said(capsys, str(result), "--port", port, "--no-browser")
+
+
+def test_what_cannot_be_saved_is_said_before_the_work(result: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("trivox.view.page_save._whole", lambda *_: pytest.fail("the page is made for nothing"))
+    with pytest.raises(InputError, match="cannot write"):
+        view(result, save=tmp_path / "file" / "page.html")
+
+
+@pytest.mark.parametrize("options", [["--no-browser"], ["--save", "page.html"]])
+def test_ctrl_c_while_it_loads_is_one_sentence(result: Path, capsys: Any, monkeypatch: Any, options: list[str]) -> None:
+    def pressed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trivox.view.page.load_content", pressed)
+    with pytest.raises(SystemExit) as ended:
+        main(["view", str(result), *options])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "trivox: stopped before the page was there; nothing was written\n"
 
 
 def test_lost_videos_are_said_and_the_rest_is_shown(result: Path, tmp_path: Path) -> None:

@@ -42,15 +42,18 @@ class View:
         from trivox.files.calibrations import load_rig
         from trivox.view.page import view
 
-        view(
-            *self.results,
-            truth=self.truth,
-            rig=None if self.rig is None else load_rig(self.rig, units=self.units, up=self.up),
-            videos=self.videos,
-            cameras=self.cameras,
-            names=self.names,
-            up=self.up,
-            save=self.save,
-            port=self.port,
-            browser=not self.no_browser,
-        )
+        try:
+            view(
+                *self.results,
+                truth=self.truth,
+                rig=None if self.rig is None else load_rig(self.rig, units=self.units, up=self.up),
+                videos=self.videos,
+                cameras=self.cameras,
+                names=self.names,
+                up=self.up,
+                save=self.save,
+                port=self.port,
+                browser=not self.no_browser,
+            )
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("stopped before the page was there; nothing was written") from stop
