@@ -135,6 +135,29 @@ def test_without_up_the_floor_is_found_from_people_and_said() -> None:
     assert floor_of([truth()], rig).note is None
 
 
+def test_names_over_heads_are_apart_and_the_truth_has_none(tmp_path: Path) -> None:
+    from trivox.view.page_scene import Instant, Scene
+    from trivox.view.page_server import start_server, stop_server
+
+    one = truth()[:2]
+    both = replace(one, **{k: torch.cat([getattr(one, k)] * 2, 1) for k in ("points_mm", "valid", "confidence")})
+    paths = [tmp_path / "ours.npz", tmp_path / "theirs.npz"]
+    for path in paths:
+        save_poses(replace(both, covariance_mm2=None), path)
+    server = start_server(None)
+    try:
+        alone, beside = (Scene(server, load_content(some, truth=paths[0])) for some in (paths[:1], paths))
+        beside.show(Instant(0, "sides"))
+        over = [nodes.labels for nodes in (*alone.results, *beside.results)]
+        words = [[label.text for label in labels if label is not None] for labels in over]
+        heights = [label.position[2] for labels in over[1:] for label in labels[:1] if label is not None]
+        assert alone.truth is not None and alone.truth.labels == []
+    finally:
+        stop_server(server)
+    assert words == [[f"{name} {p}" for p in range(2)] for name in ("person", "ours.npz", "theirs.npz")]
+    assert heights[1] - heights[0] == pytest.approx(0.15)
+
+
 def test_errors_are_those_of_the_nearest_true_person() -> None:
     torch.manual_seed(0)
     poses = truth()[:5]

@@ -39,21 +39,24 @@ class View:
     """Serve the page without opening a browser."""
 
     def run(self) -> None:
+        try:
+            self._view()
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("stopped before the page was there; nothing was written") from stop
+
+    def _view(self) -> None:
         from trivox.files.calibrations import load_rig
         from trivox.view.page import view
 
-        try:
-            view(
-                *self.results,
-                truth=self.truth,
-                rig=None if self.rig is None else load_rig(self.rig, units=self.units, up=self.up),
-                videos=self.videos,
-                cameras=self.cameras,
-                names=self.names,
-                up=self.up,
-                save=self.save,
-                port=self.port,
-                browser=not self.no_browser,
-            )
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt("stopped before the page was there; nothing was written") from stop
+        view(
+            *self.results,
+            truth=self.truth,
+            rig=None if self.rig is None else load_rig(self.rig, units=self.units, up=self.up),
+            videos=self.videos,
+            cameras=self.cameras,
+            names=self.names,
+            up=self.up,
+            save=self.save,
+            port=self.port,
+            browser=not self.no_browser,
+        )

@@ -71,7 +71,7 @@ class Scene:
         ]
         self.truth = None
         if content.truth is not None:
-            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, "", thin=True)
+            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, None, thin=True)
             self.differences = [
                 server.scene.add_line_segments(
                     f"/differences/{node_name(shown.name)}", np.zeros((0, 2, 3)), _DIFFERENCE, thickness=0.006
@@ -163,12 +163,15 @@ class _PeopleNodes:
         path: str,
         poses: Poses,
         floor: Floor,
-        name: str,
+        name: str | None,
         *,
         thin: bool = False,
         tier: int = 0,
     ) -> None:
-        """`tier`: how many names of others may stand below ours."""
+        """`name` is said over heads, with a number where there are several people; nothing is for None.
+
+        `tier`: how many names of others may stand below ours.
+        """
         self.poses, self._floor = poses, floor
         self._name_m = _NAME_M * (1 + tier)
         people, share = poses.points_mm.shape[1], 0.55 if thin else 1.0
@@ -177,7 +180,7 @@ class _PeopleNodes:
         self._bones = np.array(poses.skeleton.bone_indices, int).reshape(-1, 2)
         self.joints = self._solids(server, f"{path}/joints", trimesh.creation.icosphere(2), len(self._joint_radii))
         self.bones = self._solids(server, f"{path}/bones", trimesh.creation.cylinder(1, 1, 16), len(self._bone_radii))
-        words = [f"{name} {p}".strip() if people > 1 else name for p in range(people)]
+        words = [f"{name or 'person'} {p}" if people > 1 else name for p in range(people if name is not None else 0)]
         self.labels = [
             server.scene.add_label(f"{path}/name{p}", word, anchor="bottom-center", visible=False) if word else None
             for p, word in enumerate(words)
