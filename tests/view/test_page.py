@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import socket
@@ -204,7 +205,8 @@ def test_mistakes_are_one_sentence(result: Path, tmp_path: Path, capsys: pytest.
 
 def test_what_cannot_be_saved_is_said_before_the_work(result: Path, tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr("trivox.view.page_save._whole", lambda *_: pytest.fail("the page is made for nothing"))
+    module = importlib.import_module("trivox.view.page_save")
+    monkeypatch.setattr(module, "_whole", lambda *_: pytest.fail("the page is made for nothing"))
     with pytest.raises(InputError, match="cannot write"):
         view(result, save=tmp_path / "file" / "page.html")
 
@@ -214,7 +216,7 @@ def test_ctrl_c_while_it_loads_is_one_sentence(result: Path, capsys: Any, monkey
     def pressed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trivox.view.page.load_content", pressed)
+    monkeypatch.setattr(importlib.import_module("trivox.view.page"), "load_content", pressed)
     with pytest.raises(SystemExit) as ended:
         main(["view", str(result), *options])
     assert ended.value.code == 130
