@@ -79,6 +79,7 @@ def test_what_bvh_fills_is_told(ran, tmp_path):
 def test_mistakes_are_one_sentence(ran, result, tmp_path):
     (tmp_path / "file").write_text("")
     trivox.save_poses(standing(seen=False), tmp_path / "nobody.npz")
+    trivox.save_poses(standing(), tmp_path / "a.json")
     before = sorted(result.iterdir())
     for words, said in {
         (result,): "give --to npz|csv|c3d|",
@@ -90,6 +91,8 @@ def test_mistakes_are_one_sentence(ran, result, tmp_path):
         (result, "--to", "npz"): "written over by itself",
         (tmp_path, "--to", "bvh"): "is no result folder",
         (tmp_path / "none.npz", "--to", "bvh"): "there is no file",
+        (tmp_path / "none", "--to", "bvh"): "there is no file or folder",
+        (tmp_path / "a.json", "--to", "bvh"): "give the .npz or .csv",
         (tmp_path / "nobody.npz", "--to", "bvh"): "nobody to export",
         (result, "--to", "bvh", "--out", tmp_path / "file" / "x"): "a file stands where a folder is needed",
     }.items():

@@ -11,7 +11,7 @@ from jaxtyping import Int, UInt8
 
 from trivox.data.labels import Labels
 from trivox.data.picture_reading import PictureReader
-from trivox.drawing import draw_bones, draw_dot, draw_words, grid_of, projected, resized
+from trivox.drawing import draw_bones, draw_dot, draw_name, grid_of, projected, resized
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 
@@ -53,7 +53,7 @@ def _tile(picture: np.ndarray | None, name: str, width: int) -> np.ndarray:
     tile = np.zeros((TILE_HEIGHT, width, 3), np.uint8)
     if picture is not None:
         tile[:, : picture.shape[1]] = picture
-    draw_words(tile, name if picture is not None else f"{name}: no picture", (8, 22), 0.6)
+    draw_name(tile, name if picture is not None else f"{name}: no picture", (0, 0), 0.6)
     return tile
 
 

@@ -78,6 +78,16 @@ def draw_words(picture: UInt8[np.ndarray, "h w 3"], words: str, at: tuple[int, i
         cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
 
 
+def draw_name(picture: UInt8[np.ndarray, "h w 3"], name: str, corner: tuple[int, int], size: float) -> None:
+    """A view's name on a dark plate, readable over the brightest ceiling; `corner` is the plate's upper left."""
+    (width, height), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    edge = round(18 * size)
+    left, top = corner
+    plate = picture[top : top + height + 2 * edge, left : left + width + 2 * edge]
+    plate[:] = (plate * 0.35).astype(np.uint8)
+    draw_words(picture, name, (left + edge, top + edge + height), size)
+
+
 def resized(picture: UInt8[np.ndarray, "_ _ 3"], size_hw: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
     """The picture at another size: averaged where it shrinks."""
     shrinks = size_hw[0] <= picture.shape[0] and size_hw[1] <= picture.shape[1]

@@ -37,6 +37,8 @@ def export(
     source = Path(source)
     path = source / "poses.npz" if source.is_dir() else source
     targets = _targets(path, (to,) if isinstance(to, str) else tuple(to), None if out is None else Path(out))
+    if not source.exists():
+        raise InputError(f"there is no file or folder {source}; give a result folder of trivox, or a file of poses")
     if source.is_dir() and not path.is_file():
         raise InputError(f"{source} is no result folder of trivox: it has no poses.npz; give one, or a file of poses")
     if up is not None and set(targets) <= set(_KEEPING_NO_UP):

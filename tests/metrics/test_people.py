@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivox.errors import InputError
-from trivox.geometry.skeletons import H36M_17, PANOPTIC_19, Skeleton, skeleton_of
+from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, PANOPTIC_19, Skeleton, skeleton_of
 from trivox.metrics.people import THRESHOLDS_MM
 from trivox.metrics.people_evaluation import Scene, evaluated_parts, evaluated_people
 
@@ -87,6 +87,19 @@ def test_average_precision_is_that_of_the_published_loop(seed: int) -> None:
             taken.setdefault(person, error)
     assert ours.recall_at_matched == pytest.approx(len(taken) / total)
     assert ours.mpjpe_mm == (pytest.approx(np.mean(list(taken.values()))) if taken else None)
+
+
+def test_a_truth_with_more_joints_is_compared_over_those_of_the_predictions() -> None:
+    """As that of rendered scenes: the other joints, wherever they are, change nothing."""
+    torch.manual_seed(0)
+    points, valid = 3000 * torch.rand(4, 2, 22, 3), torch.rand(4, 2, 22) < 0.9
+    confidence = torch.rand(4, 2)
+    at = list(COCO_H36M_22.indices(COCO_17.names))
+    predicted = Scene(points[:, :, at] + 20, valid[:, :, at], confidence, COCO_17)
+    plain = Scene(points[:, :, at], valid[:, :, at], confidence, COCO_17)
+    assert evaluated_people(predicted, Scene(points, valid, confidence, COCO_H36M_22)) == evaluated_people(
+        predicted, plain
+    )
 
 
 def test_perfect_predictions() -> None:

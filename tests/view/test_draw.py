@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from scene_trees import HW, Told, write_scene
 
 import trivox
 from trivox.cli import main
-from trivox.drawing import draw_dot, draw_line, projected
+from trivox.drawing import draw_dot, draw_line, draw_name, projected
 from trivox.errors import InputError
 from trivox.files.images import read_image
 from trivox.files.reference_results import save_reference_results
@@ -74,6 +75,17 @@ def test_a_line_through_pixel_centres_covers_these_pixels():
     picture = np.zeros((20, 20, 3), np.uint8)
     draw_line(picture, np.array([3.5, 10.5]), np.array([15.5, 10.5]), (255, 0, 0), 1)
     assert (picture[10, 4:15, 0] > 200).all() and picture[[8, 12], :, 0].max() == 0
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_a_name_is_readable_over_every_shade(shade):
+    """White strokes on a plate that is dark right beside them, also a third of the size."""
+    picture = np.full((120, 240, 3), shade, np.uint8)
+    draw_name(picture, "cam1", (10, 20), 1.1)
+    assert (picture[:20] == shade).all() and (picture[:, :10] == shade).all()
+    small = cv2.resize(picture, (80, 40), interpolation=cv2.INTER_AREA)
+    plate = small[8:20, 5:28].astype(int)
+    assert plate.max() > 200 and np.median(plate) < 100
 
 
 def test_sides_have_their_colours_by_name():
@@ -320,6 +332,7 @@ def run(*words: object) -> int | str | None:
         (["--labels", "x.npy"], "--labels is for a results.pkl"),
         (["--recordings", "walk"], "--recordings is for a results.pkl"),
         (["--videos", "nowhere/cam1.mp4", "nowhere/cam2.mp4"], "there is no file or folder nowhere/cam1.mp4"),
+        (["--cameras", "cam1"], "camera names are given, and no videos"),
         (["--width", "3"], "3 pixels wide"),
         (["--out", "m.avi"], "name it m.mp4"),
     ],
@@ -372,7 +385,9 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(("program", "code", "said"), [(_LIMITED, 2, "cannot write"), (_STOPPED, 130, "stopped")])
+@pytest.mark.parametrize(
+    ("program", "code", "said"), [(_LIMITED, 2, "cannot write"), (_STOPPED, 130, "nothing was written")]
+)
 def test_a_film_is_whole_or_not_there(result, tmp_path, program, code, said):
     """A file system that takes no more, and Ctrl-C."""
     words = [sys.executable, "-c", program, "draw", str(result), "--out", str(tmp_path / "m.mp4"), "--width", "192"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import socket
@@ -135,6 +136,29 @@ def test_without_up_the_floor_is_found_from_people_and_said() -> None:
     assert floor_of([truth()], rig).note is None
 
 
+def test_names_over_heads_are_apart_and_the_truth_has_none(tmp_path: Path) -> None:
+    from trivox.view.page_scene import Instant, Scene
+    from trivox.view.page_server import start_server, stop_server
+
+    one = truth()[:2]
+    both = replace(one, **{k: torch.cat([getattr(one, k)] * 2, 1) for k in ("points_mm", "valid", "confidence")})
+    paths = [tmp_path / "ours.npz", tmp_path / "theirs.npz"]
+    for path in paths:
+        save_poses(replace(both, covariance_mm2=None), path)
+    server = start_server(None)
+    try:
+        alone, beside = (Scene(server, load_content(some, truth=paths[0])) for some in (paths[:1], paths))
+        beside.show(Instant(0, "sides"))
+        over = [nodes.labels for nodes in (*alone.results, *beside.results)]
+        words = [[label.text for label in labels if label is not None] for labels in over]
+        heights = [label.position[2] for labels in over[1:] for label in labels[:1] if label is not None]
+        assert alone.truth is not None and alone.truth.labels == []
+    finally:
+        stop_server(server)
+    assert words == [[f"{name} {p}" for p in range(2)] for name in ("person", "ours.npz", "theirs.npz")]
+    assert heights[1] - heights[0] == pytest.approx(0.15)
+
+
 def test_errors_are_those_of_the_nearest_true_person() -> None:
     torch.manual_seed(0)
     poses = truth()[:5]
@@ -171,11 +195,32 @@ def test_mistakes_are_one_sentence(result: Path, tmp_path: Path, capsys: pytest.
     assert "no poses.npz" in said(capsys, str(tmp_path))
     assert "given twice" in said(capsys, str(result), str(result))
     assert ".html" in said(capsys, str(result), "--save", str(tmp_path / "page.pdf"))
+    assert "camera names are given, and no videos" in said(capsys, str(result), "--cameras", "cam1", "--no-browser")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert f"port {port}" in said(capsys, str(result), "--port", port, "--no-browser")
+
+
+def test_what_cannot_be_saved_is_said_before_the_work(result: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "file").touch()
+    module = importlib.import_module("trivox.view.page_save")
+    monkeypatch.setattr(module, "_whole", lambda *_: pytest.fail("the page is made for nothing"))
+    with pytest.raises(InputError, match="cannot write"):
+        view(result, save=tmp_path / "file" / "page.html")
+
+
+@pytest.mark.parametrize("options", [["--no-browser"], ["--save", "page.html"]])
+def test_ctrl_c_while_it_loads_is_one_sentence(result: Path, capsys: Any, monkeypatch: Any, options: list[str]) -> None:
+    def pressed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("trivox.view.page"), "load_content", pressed)
+    with pytest.raises(SystemExit) as ended:
+        main(["view", str(result), *options])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "trivox: stopped before the page was there; nothing was written\n"
 
 
 def test_lost_videos_are_said_and_the_rest_is_shown(result: Path, tmp_path: Path) -> None:

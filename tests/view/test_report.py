@@ -126,7 +126,7 @@ def test_each_of_several_people_has_a_line_of_errors(folder, tmp_path):
     save_poses(truth, tmp_path / "truth.npz")
     write_report(tmp_path / "two", tmp_path / "r.html", truth=tmp_path / "truth.npz")
     over_time = (tmp_path / "r.html").read_text("utf-8").split("<h2>Error over time")[1].split("</section>")[0]
-    assert "person 1: median 0 mm" in over_time and "person 2: median 40 mm" in over_time
+    assert "person 0: median 0 mm" in over_time and "person 1: median 40 mm" in over_time  # counted as in files
     first, second = re.findall(r'<path d="M([^"]+)"', over_time)
     levels = [sorted({float(point.split()[1]) for point in path.split("L")}) for path in (first, second)]
     assert len(levels[0]) == 1 and levels[0][0] - levels[1][1] == pytest.approx(

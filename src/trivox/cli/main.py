@@ -120,7 +120,7 @@ def _guarded(run: Callable[[], None]) -> int:
         where = "" if error.filename is None else f"{error.filename}: "
         return _failed(f"{where}{error.strerror or error}; check the path")
     except KeyboardInterrupt as stop:
-        usual = "stopped; files that are done are kept, the same command continues from them"
+        usual = "stopped; files that are done are kept, and the same command continues or begins again"
         print(f"trivox: {str(stop) or usual}", file=sys.stderr)
         return 130
     return 0

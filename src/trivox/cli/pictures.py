@@ -78,15 +78,24 @@ class Draw:
         from trivox.view.draw import draw
 
         footage, dataset = self.footage, self.dataset
-        count = draw(
-            self.result,
-            **{name: getattr(self, name) for name in ("out", "frames", "show", "width")},
-            **vars(self.model),
-            **{**vars(footage), "rig": None if footage.rig is None else load_rig(footage.rig)},
-            **{name: getattr(dataset, name) for name in ("labels", "pictures", "units")},
-            rows=Rows(recordings=dataset.recordings),
-        )
+        try:
+            count = draw(
+                self.result,
+                **{name: getattr(self, name) for name in ("out", "frames", "show", "width")},
+                **vars(self.model),
+                **{**vars(footage), "rig": None if footage.rig is None else load_rig(footage.rig)},
+                **{name: getattr(dataset, name) for name in ("labels", "pictures", "units")},
+                rows=Rows(recordings=dataset.recordings),
+            )
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_what_is_left(self.out)) from stop
         print(f"drew {count} frame{'s' * (count != 1)} into {self.out}")
+
+
+def _what_is_left(out: Path) -> str:
+    if out.is_dir():
+        return f"stopped; pictures that are done are in {out}, which is not written over: remove it to begin again"
+    return f"stopped; nothing was written to {out}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,12 @@ class View:
     """Serve the page without opening a browser."""
 
     def run(self) -> None:
+        try:
+            self._view()
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("stopped before the page was there; nothing was written") from stop
+
+    def _view(self) -> None:
         from trivox.files.calibrations import load_rig
         from trivox.view.page import view
 

@@ -129,6 +129,12 @@ class _Ahead:
             self._pictures.close()
 
 
+def refuse_names_alone(videos: Sequence[Path | str], cameras: Sequence[str]) -> None:
+    """Names say which of the given videos is whose; without videos they would be ignored."""
+    if cameras and not videos:
+        raise InputError("camera names are given, and no videos that they belong to; give the videos, too, or no names")
+
+
 def _fit_notes(rig: Rig, fitted: Rig, image_fit: ImageFit | None) -> list[str]:
     if rig.cameras.image_hw is None or fitted.cameras.image_hw is None:
         return []

@@ -21,6 +21,7 @@ from trivox.metrics.people import (
     pairwise_mpjpe_mm,
     recall,
 )
+from trivox.metrics.truth import has_all_of
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,12 @@ class PartsEvaluation:
 
 
 def evaluated_people(predicted: Scene, truth: Scene) -> PeopleEvaluation:
-    """Average precision and recall of F instants. Raises `InputError` where the two do not fit each other."""
+    """Average precision and recall of F instants, over the joints of the predictions where the truth has more.
+
+    Raises `InputError` where the two do not fit each other.
+    """
+    if has_all_of(truth.skeleton, predicted.skeleton):
+        truth = _with_joints_of(truth, predicted.skeleton)
     _check(predicted, truth)
     found = in_order_of_confidence(
         matches(predicted.points_mm, predicted.valid, predicted.confidence, truth.points_mm, truth.valid)

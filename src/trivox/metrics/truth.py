@@ -50,11 +50,15 @@ def with_joints_of(truth: Truth, skeleton: Skeleton) -> Truth:
 
     So a truth that serves several skeletons, as that of rendered scenes, is compared joint by joint with each.
     """
-    more = set(skeleton.names) < set(truth.skeleton.names)
-    if not more or set(conversion(truth.skeleton, skeleton).quality) != {"exact"}:
+    if not has_all_of(truth.skeleton, skeleton):
         return truth
     joints = converted(truth.points_mm, truth.valid, truth.skeleton, skeleton)
     return replace(truth, points_mm=joints.points, valid=joints.valid, skeleton=skeleton)
+
+
+def has_all_of(more: Skeleton, skeleton: Skeleton) -> bool:
+    """Whether `more` has every joint of `skeleton`, as the same point of the body, and others besides."""
+    return set(skeleton.names) < set(more.names) and set(conversion(more, skeleton).quality) == {"exact"}
 
 
 def truth_of_poses(poses: Poses) -> Truth:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from trivox.drawing import WHITE, Colour, draw_dot, draw_line, draw_words, grid_of
+from trivox.drawing import WHITE, Colour, draw_dot, draw_line, draw_name, draw_words, grid_of
 from trivox.view.colours import LEFT, MIDDLE, RIGHT
 from trivox.view.instants import Instant
 from trivox.view.overlays import OFF, TRUTH, Layer, drawn_view
@@ -80,16 +80,9 @@ def _tile(
         drawn = drawn_view(instant, view, seen, layers, scale)
         top, left = (height - drawn.shape[0]) // 2, (width - drawn.shape[1]) // 2
         tile[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
-    _draw_name(tile, name if picture is not None else f"{name}: no picture")
+    draw_name(tile, name if picture is not None else f"{name}: no picture", (0, 0), _WORDS)
     cv2.rectangle(tile, (0, 0), (width - 1, height - 1), _BACKGROUND, 1)
     return tile
-
-
-def _draw_name(tile: np.ndarray, name: str) -> None:
-    (width, height), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, _WORDS, 1)
-    plate = tile[: height + 18, : width + 22]
-    plate[:] = (plate * 0.35).astype(np.uint8)
-    draw_words(tile, name, (10, height + 8), _WORDS)
 
 
 def _strip(instant: Instant, layers: Sequence[Layer], width: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -93,7 +93,7 @@ def _draw_people(canvas: np.ndarray, people: People, seen: Projected, thickness:
             draw_dot(canvas, pixels[joint], thickness * 1.3 + 1, BLACK)
             draw_dot(canvas, pixels[joint], thickness * 1.3, dots[joint])
         if len(seen.pixels) > 1 and shown.any():
-            _draw_number(canvas, person + 1, pixels[shown], thickness)
+            _draw_number(canvas, person, pixels[shown], thickness)
 
 
 def _draw_number(canvas: np.ndarray, number: int, pixels: Float[np.ndarray, "N 2"], thickness: int) -> None:

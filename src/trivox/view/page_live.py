@@ -195,7 +195,9 @@ class LivePage:
                 self._lines.on_update(lambda _: self._hide())
             for box in self._visible.values():
                 box.on_update(lambda _: self._hide())
-            self._overlay = self._watched(gui.add_checkbox("people in pictures", True))
+            self._overlay = self._watched(
+                gui.add_checkbox("people in pictures", True, visible=self.content.rig is not None)
+            )
             self._cameras = gui.add_checkbox("cameras", True, visible=bool(self.scene.cameras))
             self._cameras.on_update(lambda _: self._hide())
             self._floor = gui.add_checkbox("floor", True)

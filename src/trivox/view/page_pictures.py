@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from trivox.drawing import draw_name
 from trivox.files.views import ViewFrames, Views
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.poses import Poses
@@ -19,6 +20,7 @@ from trivox.view.shown import TRUTH, Content, at_frame
 _NEAR_AHEAD = 24
 # Far outside the picture nothing is drawn; OpenCV counts in 32 bits.
 _FARTHEST_PX = 1e5
+_NAME_SIZE = 1.1  # of a field 900 px wide: legible where it is shown at a third of its size
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
@@ -122,17 +124,8 @@ def mosaic(pictures: list[Picture], names: list[str], width_px: int) -> Picture:
         top = i // columns * tile_h + (tile_h - size[1]) // 2
         left = i % columns * tile_w + (tile_w - size[0]) // 2
         field[top : top + size[1], left : left + size[0]] = fitted
-        _write(field, name, (i % columns * tile_w, i // columns * tile_h))
+        draw_name(field, name, (i % columns * tile_w, i // columns * tile_h), _NAME_SIZE * field.shape[1] / 900)
     return field
-
-
-def _write(picture: Picture, text: str, corner: tuple[int, int]) -> None:
-    """A name in the upper left corner of a tile, legible where the field is shown at a third of its size."""
-    scale = picture.shape[1] / 900
-    at = (corner[0] + round(12 * scale), corner[1] + round(36 * scale))
-    for colour, thickness in (((0, 0, 0), 7), ((255, 255, 255), 2)):
-        thick = max(1, round(thickness * scale))
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 1.1 * scale, colour, thick, cv2.LINE_AA)
 
 
 def blank(image_hw: tuple[int, int], longest_px: int) -> Picture:

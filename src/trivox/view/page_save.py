@@ -40,9 +40,9 @@ def save_page(content: Content, path: Path) -> None:
     every = -(-len(content.frames) // _MOST_INSTANTS)
     if every > 1:
         say(f"the recording is long: every {every}th of its {len(content.frames)} instants is saved")
-    text = _whole(content, content.frames[::every])
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.touch()  # what cannot be written is said before the work
+        temporary.write_text(_whole(content, content.frames[::every]), encoding="utf-8")
     print(f"saved {path} ({path.stat().st_size / 1e6:.1f} MB); it opens in any browser, without a network")
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _INK, _GRID, _SECTION = (70, 74, 82), (222, 224, 228), (190, 194, 200)
 _DIFFERENCE = (214, 40, 57)
+_NAME_M = 0.15  # a name above the head, and from one name to the next where several results have the same person
 # How large a frustum is, as a share of the way from the camera to the people.
 _FRUSTUM_SHARE, _FRUSTUM_M = 0.075, (0.1, 0.5)
 
@@ -65,12 +66,12 @@ class Scene:
         self._words = server.scene.add_label("/joint", "", anchor="bottom-left", visible=False)
         several = len(content.results) > 1
         self.results = [
-            _PeopleNodes(server, results_node(shown.name), shown.poses, self.floor, shown.name * several)
-            for shown in content.results
+            _PeopleNodes(server, results_node(shown.name), shown.poses, self.floor, shown.name * several, tier=tier)
+            for tier, shown in enumerate(content.results)
         ]
         self.truth = None
         if content.truth is not None:
-            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, "", thin=True)
+            self.truth = _PeopleNodes(server, "/truth", content.truth, self.floor, None, thin=True)
             self.differences = [
                 server.scene.add_line_segments(
                     f"/differences/{node_name(shown.name)}", np.zeros((0, 2, 3)), _DIFFERENCE, thickness=0.006
@@ -157,16 +158,29 @@ class _PeopleNodes:
     """Joints and bones of the people of one result: two nodes, however many people."""
 
     def __init__(
-        self, server: ViserServer, path: str, poses: Poses, floor: Floor, name: str, *, thin: bool = False
+        self,
+        server: ViserServer,
+        path: str,
+        poses: Poses,
+        floor: Floor,
+        name: str | None,
+        *,
+        thin: bool = False,
+        tier: int = 0,
     ) -> None:
+        """`name` is said over heads, with a number where there are several people; nothing is for None.
+
+        `tier`: how many names of others may stand below ours.
+        """
         self.poses, self._floor = poses, floor
+        self._name_m = _NAME_M * (1 + tier)
         people, share = poses.points_mm.shape[1], 0.55 if thin else 1.0
         self._joint_radii = np.tile(joint_radii_m(poses.skeleton), people) * share
         self._bone_radii = np.tile(bone_radii_m(poses.skeleton), people) * share
         self._bones = np.array(poses.skeleton.bone_indices, int).reshape(-1, 2)
         self.joints = self._solids(server, f"{path}/joints", trimesh.creation.icosphere(2), len(self._joint_radii))
         self.bones = self._solids(server, f"{path}/bones", trimesh.creation.cylinder(1, 1, 16), len(self._bone_radii))
-        words = [f"{name} {p}".strip() if people > 1 else name for p in range(people)]
+        words = [f"{name or 'person'} {p}" if people > 1 else name for p in range(people if name is not None else 0)]
         self.labels = [
             server.scene.add_label(f"{path}/name{p}", word, anchor="bottom-center", visible=False) if word else None
             for p, word in enumerate(words)
@@ -212,7 +226,7 @@ class _PeopleNodes:
             return self._floor.centre_m
         known, up = points_m[valid], self._floor.up
         middle = known.mean(0)
-        return middle + ((known @ up).max() - middle @ up + 0.15) * up
+        return middle + ((known @ up).max() - middle @ up + self._name_m) * up
 
 
 def _place(node, solids: Solids) -> None:

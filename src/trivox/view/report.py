@@ -183,7 +183,7 @@ def _of_bones(poses: Poses, times_s: np.ndarray) -> str:
         sides = {side: lengths[side] for side in (name, other) if side in lengths}
         for person in range(poses.valid.shape[1]):
             said = name.replace("left_", "").replace("-", " to ")
-            who = f", person {person + 1}" if poses.valid.shape[1] > 1 else ""
+            who = f", person {person}" if poses.valid.shape[1] > 1 else ""
             values = {side: length[:, person] for side, length in sides.items()}
             plot = lines(times_s, values, (LEFT, RIGHT)[: len(values)], "mm", size=(200, 440), from_zero=False)
             plots.append(f"<div><h3>{escape(said + who)}</h3>{plot}</div>")
@@ -219,7 +219,7 @@ def _of_people(poses: Poses, times_s: np.ndarray) -> str:
 def _people(poses: Poses) -> tuple[list[str], list[Colour]]:
     """Their names and colours, the same in every plot."""
     people = range(poses.valid.shape[1])
-    return [f"person {p + 1}" for p in people], [SERIES[p % len(SERIES)] for p in people]
+    return [f"person {p}" for p in people], [SERIES[p % len(SERIES)] for p in people]
 
 
 def _of_truth(poses: Poses, truth: Poses, scored: Report, times_s: np.ndarray) -> list[str]:

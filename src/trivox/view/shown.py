@@ -15,7 +15,7 @@ from trivox.files.calibrations import UpAxis, load_rig
 from trivox.files.calibrations.records import AXES
 from trivox.files.poses import load_poses
 from trivox.files.text import read_json
-from trivox.files.views import Views
+from trivox.files.views import Views, refuse_names_alone
 from trivox.geometry.axes import turned_upright
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
@@ -23,8 +23,9 @@ from trivox.geometry.skeletons import conversion
 from trivox.metrics.people import pairwise_mpjpe_mm
 from trivox.view.colours import RGB
 
+# Those near the green of the truth come last.
 TINTS: tuple[RGB, ...] = (
-    *((147, 88, 214), (0, 158, 140), (214, 158, 20), (214, 66, 130), (90, 120, 40), (40, 110, 190)),
+    *((147, 88, 214), (214, 158, 20), (40, 110, 190), (214, 66, 130), (0, 158, 140), (90, 120, 40)),
 )
 TRUTH: RGB = (46, 160, 82)
 
@@ -158,6 +159,7 @@ def _views(
     rig: Rig | None, videos: Sequence[Path], cameras: Sequence[str], folder: Path | None
 ) -> tuple[Views | None, tuple[str, ...]]:
     """The pictures, opened, and what the user should know of them."""
+    refuse_names_alone(videos, cameras)
     if videos:
         if rig is None:
             raise InputError("videos need the cameras that saw them; give a result folder, or a calibration with --rig")

@@ -16,7 +16,7 @@ from trivox.files.matching import ImageFit
 from trivox.files.poses import load_poses
 from trivox.files.reference_configs import read_reference_training
 from trivox.files.results import Result, load_result
-from trivox.files.views import Views, turned_points
+from trivox.files.views import Views, refuse_names_alone, turned_points
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
@@ -61,6 +61,7 @@ def filmed(result: Path | Poses, footage: Footage) -> Iterator[Filmed]:
     rig = footage.rig or (folder.rig if folder else None)
     if rig is None:
         raise InputError("poses alone do not say where the cameras are; give the calibration (--rig) and the videos")
+    refuse_names_alone(footage.videos, footage.cameras)
     given = [Path(video) for video in footage.videos], footage.cameras
     paths, names = given if footage.videos else _videos_of(folder, _path_of(result))
     known = None if footage.truth is None else _truth(footage.truth, poses)

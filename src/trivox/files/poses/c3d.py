@@ -50,10 +50,10 @@ def save_c3d(poses: Poses, path: Path) -> None:
     file["data"]["points"] = _homogeneous(to_numpy(poses.points_mm.flatten(1, 2).permute(2, 1, 0)), valid)
     file["data"]["meta_points"]["residuals"] = np.where(valid, 0.0, -1.0)[None]
     with atomic_write(path) as temporary:
+        temporary.touch()  # the system says why a place cannot be written; ezc3d does not
         try:
             file.write(str(temporary))
-        except RuntimeError as error:  # ezc3d says nothing of the reason; the system may
-            temporary.open("ab").close()
+        except RuntimeError as error:
             raise OSError(str(error)) from error
         _check_written(temporary, valid.size)
 

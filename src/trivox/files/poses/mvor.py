@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from trivox.errors import InputError
+from trivox.files.poses.document import FORMAT
 from trivox.files.text import numbers, read_json, whole
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
@@ -32,6 +33,10 @@ _MOST_PEOPLE = 1000
 def load_mvor(path: Path) -> Poses:
     """All labelled people. Raises `InputError` for another file."""
     document = read_json(path)
+    if isinstance(document, dict) and document.get("format") == FORMAT:
+        raise InputError(
+            f"{path} is what trivox writes for other programs, and does not read; give the .npz or .csv of the result"
+        )
     if not isinstance(document, dict) or not {"annotations3D", "multiview_images"} <= document.keys():
         raise _unfit(path, "annotations3D and multiview_images")
     frame_of = {_images(triple, path): f for f, triple in enumerate(_list(document["multiview_images"], path))}
