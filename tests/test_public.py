@@ -18,6 +18,15 @@ import trivox, trivox.cli
 told = {{"loaded before": "torch" in sys.modules}}
 trivox.Rig
 told["loaded after"] = "torch" in sys.modules
+
+import torch
+from trivox.geometry.association import associate
+eye = torch.eye(3).double().expand(2, 3, 3)
+t_mm = torch.tensor([[0.0, 0, 3000], [500, 0, 3000]]).double()
+cameras = trivox.Cameras(eye, eye, t_mm, torch.zeros(2, 5).double())
+associate(torch.rand(1, 2, 3, 17, 2), torch.ones(1, 2, 3, 17), cameras, 2)
+told["symbolic algebra"] = "sympy" in sys.modules
+
 told["errors"] = []
 for name in ("nothing", "_nothing", "__wrapped__"):
     try:
@@ -63,6 +72,11 @@ def test_a_name_is_the_function_and_never_its_file(told: dict[str, Any], first: 
 
 def test_nothing_is_loaded_before_a_name_is_used(told: dict[str, Any]) -> None:
     assert (told["loaded before"], told["loaded after"]) == (False, True)
+
+
+def test_associating_imports_no_symbolic_algebra(told: dict[str, Any]) -> None:
+    """It would take longer than associating a whole video's survey."""
+    assert not told["symbolic algebra"]
 
 
 def test_other_names_are_an_error(told: dict[str, Any]) -> None:
