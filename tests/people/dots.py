@@ -46,14 +46,14 @@ def _dots(picture: np.ndarray, hidden: float = 0.7) -> list[tuple[Tensor, Tensor
     """Of each person the centre of each colour. A dot of less than `hidden` is not seen."""
     # Blended edges are neither colour, and fall out; of nearly all pixels no more is asked than this.
     at = cv2.findNonZero(cv2.inRange(picture, (48, 97, 188), (152, 231, 212)))
-    columns, rows = np.zeros((2, 0), int) if at is None else at.reshape(-1, 2).T
-    red, green = picture[rows, columns, 0].astype(int), picture[rows, columns, 1].astype(int)
+    pixels = np.zeros((0, 2), np.int64) if at is None else np.asarray(at, np.int64).reshape(-1, 2)
+    red, green = picture[pixels[:, 1], pixels[:, 0], :2].astype(int).T
     joint = np.round((green - 100) / 8).astype(int)
     is_a_joint = np.abs(green - 100 - 8 * joint) <= 3
     found = []
     for person in range(_PEOPLE):
         of_person = np.flatnonzero(is_a_joint & (np.abs(red - (60 + 40 * person)) <= 12))
-        found.append(_centres(np.stack([columns, rows], -1)[of_person], joint[of_person], hidden))
+        found.append(_centres(pixels[of_person], joint[of_person], hidden))
     return found
 
 
