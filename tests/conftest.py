@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 settings.register_profile("trivox", deadline=None, max_examples=50)
 settings.load_profile("trivox")
 
+pytest_plugins = ["bodies_cache"]
 PROJECT = Path(__file__).parent.parent
 
 
