@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from filelock import FileLock
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -20,14 +19,22 @@ if TYPE_CHECKING:
 # Every annotation in trivox is checked while the tests run, and only then.
 install_import_hook("trivox", "checker.checked")
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests run side by side, one on each core; threads that wait for each other would make all of them slow.
-    torch.set_num_threads(1)
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that run side by side, and the programs they start, compute on one core each.
+
+    Threads of torch and NumPy that wait for each other do so by computing nothing as fast as they can.
+    """
+    if config.getoption("numprocesses", None):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
 
 # A slow machine is not a failing test.
 settings.register_profile("trivox", deadline=None, max_examples=50)
 settings.load_profile("trivox")
 
+pytest_plugins = ["bodies_cache"]
 PROJECT = Path(__file__).parent.parent
 
 

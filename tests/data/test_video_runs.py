@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from clips import number_in, write_clip
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivox.data import video_runs
@@ -25,6 +25,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [long_groups, write_clip(folder / "two.avi", FRAMES, "mpeg4", gop=10, b_frames=0)]
 
 
+@settings(max_examples=20)  # each opens and seeks videos several times
 @given(asked=st.lists(st.tuples(st.integers(0, 1), st.integers(0, FRAMES - 1)), min_size=1, max_size=12))
 def test_any_order_gives_the_frames_asked_for(videos: list[Path], asked: list[tuple[int, int]]) -> None:
     runs = VideoRuns()

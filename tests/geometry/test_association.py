@@ -1,8 +1,5 @@
 """Who is who across views, against people whose identity is known because we placed them."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given
@@ -90,21 +87,6 @@ def test_many_cameras_do_not_blow_up():
     points, scores, truth, cameras = detections(31, 4, seed=5)
     found = associate(points, scores, cameras, most_people=4)
     assert sorted(map(sorted, identities(found.members[0], truth))) == [[0], [1], [2], [3]]
-
-
-def test_no_symbolic_algebra_is_imported() -> None:
-    """It would take longer than associating a whole video's survey."""
-    program = (
-        "import sys, torch\n"
-        "from trivox.geometry.association import associate\n"
-        "from trivox.geometry.cameras import Cameras\n"
-        "eye = torch.eye(3).double().expand(2, 3, 3)\n"
-        "t_mm = torch.tensor([[0.0, 0, 3000], [500, 0, 3000]]).double()\n"
-        "cameras = Cameras(eye, eye, t_mm, torch.zeros(2, 5).double())\n"
-        "associate(torch.rand(1, 2, 3, 17, 2), torch.ones(1, 2, 3, 17), cameras, 2)\n"
-        "assert 'sympy' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_pair_of_legs_reported_beside_the_whole_person_does_not_come_first():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -152,7 +151,6 @@ def test_each_world_has_its_own_seeds(tmp_path):
     assert (tmp_path / "scene_999999" / "scene.json").is_file()
 
 
-@pytest.mark.skipif(find_spec("anny") is None, reason="needs anny: pip install 'trivox[synth]'")
 def test_lenses_of_human36m_have_no_tangential_part():
     scene = as_human36m(draw_scene(1, OPTIONS))
     assert all((view.distortion[2:4] == 0).all() for view in scene.views)

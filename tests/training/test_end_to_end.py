@@ -26,12 +26,12 @@ from trivox.training.config import LabelData
 from trivox.training.experiment_files import load_experiment
 from trivox.training.labelled import LabelledBatches
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow")
 # Every weight of the backbone learns, with statistics of its own: nothing of it is as it came.
 POSE_RESNET: dict[str, Any] = {
     "model__backbone": {"kind": "pose_resnet", "depth": 18},
     "samples_per_epoch": 4,
-    "run__checkpoint_steps": 3,
+    "run__checkpoint_steps": 9,
     "evaluation__protocol": "absolute",
     "evaluation__batch_size": 2,
 }
@@ -59,7 +59,7 @@ def experiment(method: str, dataset: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(method: str, experiment: Path) -> Path:
+def finished(method: str, experiment: Path, narrow: None) -> Path:
     """A run of the paper's method on its own kind of backbone, with a learned part in every group."""
     out = experiment.parent / method
     train(experiment, out=out)

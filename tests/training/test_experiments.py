@@ -31,7 +31,7 @@ TABLES: dict[str, Callable[[Path], Labels]] = {
     "panoptic": panoptic_labels,
     "own": small_labels,
 }
-# The same experiment, but small: another depth, small pictures and cubes, one batch.
+# The same experiment, but small: another depth, few channels, small pictures and cubes, one batch.
 SMALL = {
     "epochs": 1, "samples_per_epoch": 2, "optimizer.batch_size": 2, "evaluation.batch_size": 4,
     "run": {"device": "cpu", "workers": 0, "tensorboard": False},
@@ -65,6 +65,7 @@ def small(path: Path, tables: Path) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
 
 
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("path", LABELLED, ids=lambda path: path.stem)
 def test_experiments_over_labels_begin_and_end(path: Path, tables: Path, tmp_path: Path) -> None:
     overrides, given = small(path, tables), load_experiment(path)

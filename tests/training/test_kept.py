@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -36,8 +35,7 @@ from trivox.training.processes import Processes
 from trivox.training.rendered import RenderedScenes
 from trivox.training.scoring import HeldOut
 
-pytestmark = pytest.mark.skipif(find_spec("anny") is None, reason="needs anny: pip install 'trivox[synth]'")
-
+pytestmark = pytest.mark.usefixtures("bodies")
 MOVENET = MoveNetOptions(name="lightning")
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -75,24 +76,13 @@ def started(words: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def test_killed_and_resumed_is_undisturbed(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
-    experiment, out = dataset.parent / "volumetric.yaml", tmp_path / "run"
-    process = started(["-m", "trivox", "train", str(experiment), "--out", str(out)])
-    metrics = out / "metrics.jsonl"
-    while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") >= 3):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert 3 <= metrics.read_text().count("\n") < 10, "it was killed before its end"
-    train(experiment, out=out, resume=True)
-    assert_same_run(out, undisturbed)
-
-
-# The fifth file of tensors is a state in the second epoch: after one of step 3, three files of epoch 1, two more steps.
-KILLED_WHILE_SAVING = """
+# Killed from outside after a few steps, and, in a second process that is split off before anything was computed, in the
+# middle of a checkpoint. Its fifth file of tensors is a state in the second epoch: after one of step 3, three files of
+# epoch 1, two more steps.
+KILLED = """
 import os, signal, sys
 import safetensors.torch
+import trivox.train
 from trivox.cli import main
 
 whole, calls = safetensors.torch.save_file, []
@@ -104,22 +94,52 @@ def torn(tensors, path, metadata=None):
         os.truncate(path, 1000)
         os.kill(os.getpid(), signal.SIGKILL)
 
-safetensors.torch.save_file = torn
-main(sys.argv[1:])
+experiment, out, saving_experiment, saving_out = sys.argv[1:]
+if (saving := os.fork()) == 0:
+    safetensors.torch.save_file = torn
+    main(["train", saving_experiment, "--out", saving_out])
+print(os.WTERMSIG(os.waitpid(saving, 0)[1]), flush=True)
+main(["train", experiment, "--out", out])
 """
 
 
-def test_killed_in_the_middle_of_a_checkpoint(dataset: Path, undisturbed: Path, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Killed:
+    experiment: Path
+    out: Path
+    saving_experiment: Path
+    saving_out: Path
+
+
+@pytest.fixture(scope="module")
+def killed(dataset: Path, undisturbed: Path) -> Killed:
+    """Two runs of other processes, killed by SIGKILL: one after three steps or more, one as it saved."""
+    folder = dataset.parent
+    saving = write_experiment(folder / "saving.yaml", dataset, run__checkpoint_steps=3)
+    runs = Killed(folder / "volumetric.yaml", folder / "killed", saving, folder / "killed_saving")
+    process = started(["-c", KILLED, *map(str, (runs.experiment, runs.out, runs.saving_experiment, runs.saving_out))])
+    metrics = runs.out / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") >= 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    printed, error = process.communicate()
+    assert (process.returncode, printed) == (-signal.SIGKILL, f"{int(signal.SIGKILL)}\n"), error
+    return runs
+
+
+def test_killed_and_resumed_is_undisturbed(killed: Killed, undisturbed: Path) -> None:
+    written = (killed.out / "metrics.jsonl").read_text().count("\n")
+    assert 3 <= written < 10, "it was killed before its end"
+    train(killed.experiment, out=killed.out, resume=True)
+    assert_same_run(killed.out, undisturbed)
+
+
+def test_killed_in_the_middle_of_a_checkpoint(killed: Killed, undisturbed: Path) -> None:
     """The one before it is whole, and what was recorded since then is forgotten."""
-    out = tmp_path / "run"
-    experiment = write_experiment(tmp_path / "e.yaml", dataset, run__checkpoint_steps=3)
-    words = ["train", str(experiment), "--out", str(out)]
-    process = started(["-c", KILLED_WHILE_SAVING, *words])
-    _, error = process.communicate()
-    assert process.returncode == -signal.SIGKILL, error
+    out = killed.saving_out
     assert standing_of(out)["step"] == 4
     assert len(losses(out)) == 6 and list(out.glob(".*.safetensors"))
-    train(experiment, out=out, resume=True)
+    train(killed.saving_experiment, out=out, resume=True)
     assert_same_run(out, undisturbed)
 
 
@@ -131,42 +151,70 @@ def uneven(dataset: Path) -> Path:
     return dataset.parent / "uneven.json"
 
 
-def test_two_processes_are_one(dataset: Path, tmp_path: Path) -> None:
-    """At a small learning rate: Adam divides small gradients by themselves, and a large one spreads rounding."""
-    experiment = write_experiment(tmp_path / "e.yaml", uneven(dataset), optimizer__lr=1e-5)
-    train(experiment, out=tmp_path / "one")
-    words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "two")]
-    process = started(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", *words])
+# In each of two processes: an experiment that is refused, and then one that is not.
+BOTH = """
+import sys
+from trivox.cli import main
+
+refused, no_out, experiment, out = sys.argv[1:]
+try:
+    main(["train", refused, "--out", no_out])
+except SystemExit as ended:
+    print(f"refused: {ended.code}", file=sys.stderr, flush=True)
+main(["train", experiment, "--out", out])
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two processes did together."""
+
+    experiment: Path
+    out: Path
+    no_out: Path
+    printed: str
+    error: str
+
+
+@pytest.fixture(scope="module")
+def pair(dataset: Path) -> Pair:
+    folder = dataset.parent
+    # At a small learning rate: Adam divides small gradients by themselves, and a large one spreads rounding.
+    experiment = write_experiment(folder / "pair.yaml", uneven(dataset), optimizer__lr=1e-5)
+    refused = write_experiment(folder / "live.yaml", dataset, optimizer__batch_norm="live")
+    (folder / "both.py").write_text(BOTH)
+    words = [folder / "both.py", refused, folder / "no_pair", experiment, folder / "pair"]
+    process = started(["-m", "torch.distributed.run", "--nproc_per_node=2", *map(str, words)])
     printed, error = process.communicate()
     assert process.returncode == 0, error
-    assert printed.count("trained:") == 1, "one process speaks"
-    ours, theirs = records(tmp_path / "two"), records(tmp_path / "one")
+    return Pair(experiment, folder / "pair", folder / "no_pair", printed, error)
+
+
+def test_two_processes_are_one(pair: Pair, tmp_path: Path) -> None:
+    train(pair.experiment, out=tmp_path / "one")
+    assert pair.printed.count("trained:") == 1, "one process speaks"
+    ours, theirs = records(pair.out), records(tmp_path / "one")
     assert [r["views"] for r in ours] == [r["views"] for r in theirs]
     assert len({r["views"] for r in ours}) == 2, "two and three views"
     for name, first, later in (("loss", 1e-5, 5e-3), ("mpjpe_mm", 1e-5, 5e-3), ("gradient_norm", 0.02, 0.5)):
         assert ours[0][name] == pytest.approx(theirs[0][name], rel=first)
         np.testing.assert_allclose([r[name] for r in ours], [r[name] for r in theirs], rtol=later)
-    scores, expected = (records(tmp_path / run, "evaluation") for run in ("two", "one"))
+    scores, expected = (records(run, "evaluation") for run in (pair.out, tmp_path / "one"))
     assert [s["poses"] for s in scores] == [s["poses"] for s in expected] == [3, 3]
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+    assert {path.name for path in pair.out.iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
     np.testing.assert_allclose([s["score_mm"] for s in scores], [s["score_mm"] for s in expected], rtol=5e-4)
-    ours, theirs = (tensors_of(tmp_path / run / "last.safetensors") for run in ("two", "one"))
+    ours, theirs = (tensors_of(run / "last.safetensors") for run in (pair.out, tmp_path / "one"))
     learned = [name for name in theirs if name.startswith(("volume_net", "process_features")) and "running" not in name]
     torch.manual_seed(3)
-    first = new_model(load_experiment(experiment)).state_dict()
+    first = new_model(load_experiment(pair.experiment)).state_dict()
     away, moved = (_distance(theirs, other, learned) for other in (ours, first))
     assert away < 0.05 * moved
 
 
-def test_live_statistics_of_several_processes_are_refused(dataset: Path, tmp_path: Path) -> None:
-    experiment = write_experiment(tmp_path / "e.yaml", dataset, optimizer__batch_norm="live")
-    words = ["trivox", "train", str(experiment), "--out", str(tmp_path / "run")]
-    process = started(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", *words])
-    printed, error = process.communicate()
-    said = [line for line in error.splitlines() if line.startswith("trivox: ")]
+def test_live_statistics_of_several_processes_are_refused(pair: Pair) -> None:
+    said = [line for line in pair.error.splitlines() if line.startswith("trivox: ")]
     assert 1 <= len(said) <= 2 and all("take frozen, or a single process" in line for line in said)
-    assert "exitcode  : 2 " in error and not printed, "torchrun tells how its processes ended"
-    assert not (tmp_path / "run").exists()
+    assert pair.error.count("refused: 2\n") == 2 and not pair.no_out.exists()
 
 
 def test_only_the_first_process_writes(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +416,7 @@ def test_an_algebraic_run_in_half_precision_and_its_board(
     train(experiment, out=tmp_path / "run", resume=True)  # nothing is left to do, and nothing that was shown goes
     board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     shown = board.Scalars("training/loss")
-    assert [event.step for event in shown] == [1, 2, 3, 4]
+    assert [event.step for event in shown] == [1, 2]
     np.testing.assert_allclose([event.value for event in shown], losses(tmp_path / "run"), rtol=1e-6)
     assert len(board.Images("heatmaps")) == 1
     assert {"training/data_s", "training/gradient_norm", "training/views", "evaluation/score_mm"} <= set(

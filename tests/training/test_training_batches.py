@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from trivox.training.experiment_files import load_experiment
 from trivox.training.labelled import LabelledBatches
 from trivox.training.rendered import DrawnSamples, RenderedBatches
 
+needs_bodies = pytest.mark.usefixtures("bodies")
 RENDERED = {
     "kind": "rendered", "scenes": 4, "instants": 2, "cameras": [2, 3], "size_hw": [96, 128], "occlusion": ["none"],
 }  # fmt: skip
@@ -30,8 +30,6 @@ def labelled(folder: Path) -> tuple[Experiment, Any]:
 
 
 def rendered(folder: Path) -> tuple[Experiment, Any]:
-    if find_spec("anny") is None:
-        pytest.skip("needs anny: pip install 'trivox[synth]'")
     content = {**VOLUMETRIC, "data": {**RENDERED, "labels": "x"}}
     path = write_experiment(folder / "e.yaml", folder, content)
     path.write_text(path.read_text().replace(f"  labels: {folder}\n", "", 1))
@@ -41,9 +39,16 @@ def rendered(folder: Path) -> tuple[Experiment, Any]:
     return experiment, lambda e, *share: RenderedBatches(e, data, new_model(e), *share)
 
 
-@pytest.mark.parametrize("kind", [labelled, rendered])
-def test_shares_make_the_whole(kind: Any, tmp_path: Path) -> None:
-    experiment, made = kind(tmp_path)
+def test_shares_make_the_whole(tmp_path: Path) -> None:
+    assert_shares_make_the_whole(*labelled(tmp_path))
+
+
+@needs_bodies
+def test_shares_of_rendered_scenes_make_the_whole(tmp_path: Path) -> None:
+    assert_shares_make_the_whole(*rendered(tmp_path))
+
+
+def assert_shares_make_the_whole(experiment: Experiment, made: Any) -> None:
     whole = list(made(experiment, 0, 1).epoch(1))
     shares = [list(made(experiment, share, 2).epoch(1)) for share in (0, 1)]
     assert len(whole) == len(made(experiment, 0, 1)) == 4
@@ -71,6 +76,7 @@ def test_epochs_vary_order_and_boxes(tmp_path: Path) -> None:
     assert all(not torch.equal(boxes[sample.key], sample.boxes_px) for sample in second)
 
 
+@needs_bodies
 def test_rendered_scenes_show_the_person_and_differ_between_epochs(tmp_path: Path) -> None:
     experiment, made = rendered(tmp_path)
     batches = made(experiment, 0, 1)
@@ -87,6 +93,7 @@ def test_rendered_scenes_show_the_person_and_differ_between_epochs(tmp_path: Pat
             assert float(batch.images[sample, camera].std()) > 0.01
 
 
+@needs_bodies
 def test_kept_samples_are_those_of_the_world_they_come_from(tmp_path: Path) -> None:
     experiment, _ = rendered(tmp_path)
     assert isinstance(experiment.data, RenderedData)

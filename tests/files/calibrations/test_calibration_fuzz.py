@@ -38,7 +38,9 @@ JUNK = [
 ]
 
 
-def _written(folder: Path, form: str, name: str) -> Path:
+@pytest.fixture
+def path(tmp_path: Path, form: str, name: str) -> Path:
+    """Where a rig of two cameras was written; every example spoils it anew."""
     count = 2
     K = torch.tensor([[800.0, 0.0, 320.0], [0.0, 790.0, 240.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     cameras = Cameras(
@@ -49,9 +51,14 @@ def _written(folder: Path, form: str, name: str) -> Path:
         image_hw=torch.tensor([[480, 640]] * count),
     )
     up = torch.tensor(UP[form], dtype=torch.float64) if form in UP else None
-    path = folder / name
-    save_rig(Rig(("cam_0", "cam_1"), cameras, up), path, format=form)
-    return path
+    save_rig(Rig(("cam_0", "cam_1"), cameras, up), tmp_path / name, format=form)
+    return tmp_path / name
+
+
+@pytest.fixture
+def content(path: Path) -> bytes:
+    """What was written."""
+    return path.read_bytes()
 
 
 def _loads_or_refuses(path: Path) -> None:
@@ -68,9 +75,7 @@ def _loads_or_refuses(path: Path) -> None:
 @pytest.mark.parametrize(("form", "name"), CASES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damaged_bytes(tmp_path: Path, form: str, name: str, data: st.DataObject):
-    path = _written(tmp_path, form, name)
-    content = path.read_bytes()
+def test_damaged_bytes(path: Path, content: bytes, data: st.DataObject):
     start = data.draw(st.integers(0, len(content)))
     length = data.draw(st.sampled_from([0, 1, 2, 5, 20, len(content)]))
     filling = data.draw(st.one_of(st.sampled_from([junk.encode() for junk in JUNK]), st.binary(max_size=4)))
@@ -79,9 +84,8 @@ def test_damaged_bytes(tmp_path: Path, form: str, name: str, data: st.DataObject
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_numbers_that_went_wrong(tmp_path: Path, form: str, name: str):
+def test_numbers_that_went_wrong(path: Path):
     """Each number of the file in turn replaced by junk."""
-    path = _written(tmp_path, form, name)
     text = path.read_text()
     rng = np.random.default_rng(0)
     digits = [i for i in range(1, len(text)) if text[i].isdigit() and text[i - 1] in ' [">,=\n']
@@ -97,21 +101,20 @@ def _places(content: Any) -> list[tuple[Any, Any]]:
     return [place for key in keys for place in [(content, key), *_places(content[key])]]
 
 
-@pytest.mark.parametrize("form", ["panoptic", "human36m", "mvor", "voxelpose", "list"])
+@pytest.mark.parametrize(("form", "name"), [(f, "rig") for f in ("panoptic", "human36m", "mvor", "voxelpose", "list")])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     where=st.integers(0, 10**6),
     value=st.sampled_from([..., None, True, "x", "", -1, 0, 2.5, 1e300, 10**400, [], {}, [[]], {"a": 1}, [None], [{}]]),
 )
-def test_other_values(tmp_path: Path, form: str, where: int, value: Any):
+def test_other_values(path: Path, content: bytes, where: int, value: Any):
     """Well-formed JSON in which one value is gone or is another."""
-    path = _written(tmp_path, form, "rig")
-    content = json.loads(path.read_text())
-    places = _places(content)
+    document = json.loads(content)
+    places = _places(document)
     container, key = places[where % len(places)]
     if value is ...:
         del container[key]
     else:
         container[key] = value
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(document))
     _loads_or_refuses(path)
