@@ -230,9 +230,11 @@ def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], names: lis
 
 def test_a_batch_in_parts_is_a_whole_one(dataset: Path, tmp_path: Path) -> None:
     """One step: rounding that turns one ReLU changes the gradient by a thousandth, and every step after it by more."""
-    changes = {"samples_per_epoch": 2, "epochs": 1, "evaluation__every_epochs": 9}
     for parts in (1, 2):
-        path = write_experiment(tmp_path / f"{parts}.yaml", uneven(dataset), optimizer__accumulate=parts, **changes)
+        path = write_experiment(
+            tmp_path / f"{parts}.yaml", uneven(dataset), optimizer__accumulate=parts, samples_per_epoch=2, epochs=1,
+            evaluation__every_epochs=9,
+        )  # fmt: skip
         train(path, out=tmp_path / f"in {parts}")
     (whole,), (in_parts,) = (records(tmp_path / f"in {parts}") for parts in (1, 2))
     for name, tolerance in (("loss", 1e-5), ("mpjpe_mm", 1e-5), ("gradient_norm", 0.02)):
