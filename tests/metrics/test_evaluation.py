@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trivox.errors import InputError
 from trivox.geometry.poses import Poses
-from trivox.geometry.skeletons import COCO_17, H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_of
+from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_of
 from trivox.metrics import AVERAGE, PROTOCOLS, Truth, evaluated, protocol_named, truth_of_poses
 from trivox.metrics.evaluation import AUC_MM, PCK_MM
 from trivox.metrics.joints import pa_mpjpe_mm
@@ -45,6 +45,19 @@ def plain_error(points: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor, 
     shift = torch.zeros(3).double() if origin is None else p[origin] - t[origin]
     known = [j for j in range(len(valid)) if valid[j]]
     return sum(math.dist((p[j] - shift).tolist(), t[j].tolist()) for j in known) / len(known)
+
+
+def test_joints_beyond_those_of_the_truth_do_not_count() -> None:
+    """A model of 22 joints is scored by the paper's protocol of 17."""
+    truth = truth_of(3)
+    points = noisy(truth)
+    at = list(COCO_H36M_22.indices(H36M_17.names))
+    more = torch.full((len(points), len(COCO_H36M_22), 3), 1e6)
+    more[:, at] = points
+    scored = evaluated(more, truth, RELATIVE, skeleton=COCO_H36M_22)
+    assert scored.scores == evaluated(points, truth, RELATIVE).scores
+    with pytest.raises(InputError, match="the predictions have the joints of coco17, the truth those of h36m17"):
+        evaluated(points, truth, RELATIVE, skeleton=COCO_17)
 
 
 @given(st.integers(0, 10**6))

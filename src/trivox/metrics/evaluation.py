@@ -200,7 +200,7 @@ def _chosen(
     points_mm: Tensor, found: Tensor, truth: Truth, rows: Tensor, skeleton: Skeleton, protocol: Protocol
 ) -> _Chosen:
     names = protocol.joints or truth.skeleton.names
-    if not protocol.joints and set(names) != set(skeleton.names):
+    if not protocol.joints and not set(names) <= set(skeleton.names):
         raise InputError(
             f"the predictions have the joints of {skeleton.name}, the truth those of {truth.skeleton.name}; convert "
             "the predictions, or take a protocol of joints that both have, such as elbows-wrists-knees or limbs"
