@@ -137,10 +137,10 @@ def test_a_run_over_kept_rows_learns_and_scores_like_one_that_looks(dataset: Pat
 
 def test_a_table_is_scored_with_so_many_views(dataset: Path, tmp_path: Path) -> None:
     """Those that are there first (these rows have two of three), and the same of pictures as of kept rows."""
-    kept = {"evaluation__data__kept": str(tmp_path / "kept")}
+    kept: dict[str, Any] = {"evaluation__data__kept": str(tmp_path / "kept")}
     for views in (1, 2):
         looked, read = (
-            held_out(write_experiment(tmp_path / "e.yaml", dataset, evaluation__views=views, **where)).dataset
+            held_out(write_experiment(tmp_path / "e.yaml", dataset, None, evaluation__views=views, **where)).dataset
             for where in ({}, kept)
         )
         for row in range(4):
