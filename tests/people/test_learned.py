@@ -30,6 +30,7 @@ from trivox.geometry.volumes import Cube
 from trivox.models.algebraic import Algebraic
 from trivox.models.backbones import BackboneOutput
 from trivox.models.checkpoints import load_model
+from trivox.models.folded import FoldedConvolution
 from trivox.models.profile import PROFILES, Profile
 from trivox.models.ransac import Ransac
 from trivox.models.v2v import V2V
@@ -210,13 +211,12 @@ def test_what_a_model_sees_in_crops_comes_back_to_pictures(profile: Profile, tur
 
 
 def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("trivox.people.learned.has_bfloat16", lambda: False)
-    asked = Learned.prepared(volumetric(), rig_of(2).cameras, "bfloat16").model
-    said = capsys.readouterr().err
-    volumes = torch.rand(1, 32, 8, 8, 8)
-    plain = Learned.prepared(volumetric(), rig_of(2).cameras).model
-    assert isinstance(asked, Volumetric) and isinstance(plain, Volumetric) and "no bfloat16" in said
-    assert torch.equal(asked.process_features(volumes[:, :17, 0]), plain.process_features(volumes[:, :17, 0]))
+    for has_it in (False, True):
+        monkeypatch.setattr("trivox.people.learned.has_bfloat16", lambda has_it=has_it: has_it)
+        model = Learned.prepared(load_model("volumetric"), rig_of(2).cameras, "bfloat16").model
+        taken = {part.dtype for part in cast(nn.Module, model).modules() if isinstance(part, FoldedConvolution)}
+        assert (torch.bfloat16 in taken) == has_it
+        assert ("no bfloat16" in capsys.readouterr().err) != has_it
 
 
 def test_nobody_in_sight_is_nobody() -> None:

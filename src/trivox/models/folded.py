@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from trivox.models.movenet_trunk import Convolution
-from trivox.models.packed import PackedConvolution, has_onednn
+from trivox.models.packed import PackedConvolution, has_bfloat16, has_onednn
 from trivox.models.pose_resnet import BasicBlock, Bottleneck, PoseResNet
 from trivox.models.v2v import V2V, ResBlock
 
@@ -182,6 +182,6 @@ def _has_onednn(weight: Tensor) -> bool:
     )
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    if weight.dtype == torch.bfloat16 and not ops._is_mkldnn_bf16_supported():
+    if weight.dtype == torch.bfloat16 and not has_bfloat16():
         return False
     return all(hasattr(ops, name) for name in wanted)

@@ -136,9 +136,9 @@ class Volumetric(nn.Module):
                 break
             centre_mm = torch.where(off[:, None], root_mm, centre_mm.to(root_mm))
             turned = None if angle_rad is None else angle_rad[off]
-            again = self._found(views[off], image_hw, seen_cameras[off], mask[off], root_mm[off], turned)
+            nearer_mm, again = self._found(views[off], image_hw, seen_cameras[off], mask[off], root_mm[off], turned)
             grid_mm, found = grid_mm.clone(), found.map(torch.clone)
-            grid_mm[off], found.points_mm[off], found.volumes[off] = again[0], again[1].points_mm, again[1].volumes
+            grid_mm[off], found.points_mm[off], found.volumes[off] = nearer_mm, again.points_mm, again.volumes
         described = self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
         if self.training or self.agree_px is None:
             return described

@@ -185,7 +185,7 @@ class Follower:
             points[person, view] = found.points_px * scale + boxes[person, view, None, :2]
             scores[person, view] = found.scores.double()
             if found.views is not None:
-                self.seen = Seen(boxes, found.views.map(lambda t: in_views(t, sides > 0)))
+                self.seen = Seen(boxes, found.views.map(lambda t: in_views(t, (sides > 0).to(t.device))))
         return Joints2D(points, scores), sides
 
     def _remember(self, result: Followed) -> None:

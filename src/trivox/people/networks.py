@@ -55,10 +55,10 @@ class Networks:
     """
 
     def __init__(self, detector: MoveNetMultiPose, pose: MoveNetBackbone, *, keeps_views: bool) -> None:
-        self._on_gpu = torch.cuda.is_available()
-        self._device = torch.device("cuda" if self._on_gpu else "cpu")
+        self._device = _device()
+        self._on_gpu = self._device.type == "cuda"
         self._detector = detector.to(self._device)
-        self._pose, self._keeps_views = pose.to(self._device), keeps_views
+        self._pose, self._keeps_views = pose, keeps_views
         with torch.inference_mode():
             pose(torch.zeros(1, 3, *CROP_HW, device=self._device))  # packs, before several threads use it at once
         self._packed_detectors: dict[tuple[int, int], MoveNetMultiPose] = {}
@@ -68,9 +68,13 @@ class Networks:
 
     @classmethod
     def load(cls, backbone: MoveNetBackbone | None = None) -> Networks:
-        """With the bundled weights. `backbone`, that of a model and `folded`, is the pose network if it is given:
-        its joints come with `views`, from which the model can go on."""
-        pose = folded(MoveNetBackbone("thunder")) if backbone is None else backbone
+        """With the bundled weights.
+
+        `backbone`, that of a model and `folded` where the networks compute, is the pose network if it is given: its
+        joints come with `views`, from which the model can go on.
+        """
+        # Moved before it is folded: packed weights stay where they are.
+        pose = folded(MoveNetBackbone("thunder").to(_device())) if backbone is None else backbone
         return cls(load_multipose(), pose, keeps_views=backbone is not None)
 
     def find_people(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Joints2D:
@@ -106,6 +110,10 @@ class Networks:
         said = self._pose(to_images(crops, self._device))
         points_px = pixel_from_cell(said.places, self._pose.stride)
         return Joints2D(points_px.cpu(), said.scores.cpu(), said if self._keeps_views else None)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _usable_cores() -> int:
