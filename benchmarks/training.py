@@ -35,10 +35,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Score:
-    """After so many steps, in mm over the joints that the model and RANSAC both found."""
+    """After so many steps and minutes, in mm over the joints that the model and RANSAC both found."""
 
     run: str
     step: int
+    minutes: float
     model_mm: float
     ransac_mm: float
 
@@ -61,11 +62,10 @@ def cost_of(run: Path) -> Cost:
         raise InputError(f"{run} has logged no step yet; let it train")
     steps = max(record["step"] for record in logged + evaluations)
     waited, computed = (sum(r[name] for r in logged) / len(logged) for name in ("data_s", "compute_s"))
-    in_steps = steps * (waited + computed)
     return Cost(
         run.name,
         steps,
-        (in_steps + sum(record["evaluation_s"] for record in evaluations)) / 60,
+        minutes_to(steps, logged, evaluations),
         load_experiment(run / "experiment.yaml").optimizer.batch_size / (waited + computed),
         waited / (waited + computed),
         max(record["memory_mb"] for record in logged),
@@ -73,10 +73,20 @@ def cost_of(run: Path) -> Cost:
 
 
 def scores_of(run: Path) -> list[Score]:
+    logged = records_of(run, "training")
     evaluations = [record for record in records_of(run, "evaluation") if record.get("ransac_mm")]
     if not evaluations:
         raise InputError(f"{run} has no evaluation beside RANSAC; train it with evaluation.ransac true")
-    return [Score(run.name, r["step"], r["beside_ransac_mm"], r["ransac_mm"]) for r in evaluations]
+    return [
+        Score(run.name, r["step"], minutes_to(r["step"], logged, evaluations), r["beside_ransac_mm"], r["ransac_mm"])
+        for r in evaluations
+    ]
+
+
+def minutes_to(step: int, logged: Sequence[dict], evaluations: Sequence[dict]) -> float:
+    """Of steps, those that were not logged like those that were, and of evaluations."""
+    before = [r["data_s"] + r["compute_s"] for r in logged if r["step"] <= step]
+    return (step * sum(before) / len(before) + sum(r["evaluation_s"] for r in evaluations if r["step"] <= step)) / 60
 
 
 def print_tables(costs: Sequence[Cost], scores: Sequence[Score]) -> None:
@@ -88,9 +98,9 @@ def print_tables(costs: Sequence[Cost], scores: Sequence[Score]) -> None:
             f"| {c.run} | {c.steps} | {c.minutes:.1f} | {c.samples_per_s:.1f} | {100 * c.waiting:.1f} % | "
             f"{c.memory_mb:.0f} MB | {last.model_mm:.1f} mm | {last.ransac_mm:.1f} mm | {last.ratio:.2f} |"
         )
-    print("\n| run | after steps | MPJPE | ratio to RANSAC |\n|---|---|---|---|")
+    print("\n| run | after steps | minutes | MPJPE | ratio to RANSAC |\n|---|---|---|---|---|")
     for s in scores:
-        print(f"| {s.run} | {s.step} | {s.model_mm:.1f} mm | {s.ratio:.2f} |")
+        print(f"| {s.run} | {s.step} | {s.minutes:.1f} | {s.model_mm:.1f} mm | {s.ratio:.2f} |")
 
 
 def draw(scores: Sequence[Score], path: Path) -> None:
