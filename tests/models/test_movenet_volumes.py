@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ from models.tiny import Tiny, scene
 
 from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, Skeleton, conversion
-from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.volumes import Cube
-from trivox.models.agreement import agreed
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
 from trivox.models.checkpoints import TRAINED, load_model, save_model
 from trivox.models.v2v import V2V
@@ -98,50 +95,6 @@ def test_a_file_does_not_repeat_the_weights_of_the_package(tmp_path: Path) -> No
 def test_heatmaps_that_are_no_probabilities_are_refused() -> None:
     with pytest.raises(InputError, match="MoveNet"):
         Volumetric(Tiny(), V2V(VOLUME_CHANNELS, 17, width=4, depth=1), COCO_17, Cube(2500.0, 8), inputs="both")
-
-
-def told(points_mm: torch.Tensor, points_px: torch.Tensor, spread_mm: float = 0.0) -> Triangulated:
-    """What a volume with this spread says, beside peaks that four views are sure of."""
-    ones = torch.ones(2, 4, 17)
-    covariance_mm2 = spread_mm**2 * torch.eye(3).expand(2, 17, 3, 3)
-    return Triangulated(
-        points_mm, ones[:, 0] > 0, ones[:, 0], ones > 0, ones, covariance_mm2, points_px=points_px, scores=ones
-    )
-
-
-def test_agreeing_peaks_decide_and_others_do_not() -> None:
-    """With coarse joints near the truth, perfect peaks in three views and one that lies give the truth."""
-    _, cameras, truth_mm = scene(4)
-    truth_mm = truth_mm.float()
-    cameras = cameras.to(torch.float32)
-    points_px = cameras.project(truth_mm[:, None])
-    points_px[:, 2] += 60.0
-    coarse_mm = truth_mm + 15.0
-    found = told(coarse_mm, points_px)
-    sure = agreed(found, cameras, 20.0)
-    assert float((sure.points_mm - truth_mm).norm(dim=-1).amax()) < 0.5
-    assert bool((~sure.inliers[:, 2]).all()) and bool(sure.inliers[:, [0, 1, 3]].all())
-    # One view alone is no triangulation: the joint stays where the volume put it.
-    alone = replace(found, inliers=found.inliers & (torch.arange(4) == 0)[:, None])
-    assert torch.equal(agreed(alone, cameras, 20.0).points_mm, coarse_mm)
-
-
-def test_many_views_that_agree_overrule_a_volume_that_is_not_sure() -> None:
-    """Four perfect peaks 150 mm from the mean of a volume are taken at two deviations, not at five."""
-    _, cameras, truth_mm = scene(4)
-    truth_mm, cameras = truth_mm.float(), cameras.to(torch.float32)
-    points_px = cameras.project(truth_mm[:, None])
-    wrong_mm = truth_mm + torch.tensor([0.0, 0.0, 150.0])
-    assert float((cameras.project(wrong_mm[:, None]) - points_px).norm(dim=-1).amin()) > 2.0
-    corrected = agreed(told(wrong_mm, points_px, spread_mm=60.0), cameras, 2.0)
-    assert float((corrected.points_mm - truth_mm).norm(dim=-1).amax()) < 0.5 and bool(corrected.inliers.all())
-    assert float(corrected.reprojection_px.amax()) < 0.1
-    certain = agreed(told(wrong_mm, points_px, spread_mm=1.0), cameras, 2.0)
-    assert torch.equal(certain.points_mm, wrong_mm)
-    # Two views of one weight each say less than four.
-    points_px[:, :2] += torch.tensor([300.0, -200.0])
-    few = agreed(told(wrong_mm, points_px, spread_mm=60.0), cameras, 2.0)
-    assert torch.equal(few.points_mm, wrong_mm)
 
 
 def test_passes_and_agreement_are_for_evaluation_only() -> None:

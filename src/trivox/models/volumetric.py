@@ -43,8 +43,8 @@ class Volumetric(nn.Module):
 
     Two options concern evaluation alone. `passes`: how many cubes are looked at, each after the first around the root
     that the one before found; around a centre that was given and lies within a voxel of that root, none is looked at
-    again. `agree_px`: views whose peak lies within so many pixels (of the pictures) of a joint's projection make its
-    final place, by robust triangulation, where there are two of them and it stays within 300 mm.
+    again. `agree_px`: joints get the most probable place by volume and peaks together, where a peak further than about
+    so many pixels (of the pictures) from a joint's projection has little say (agreement.py).
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from trivox.data.crops import cut_for_model
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, Skeleton, root_points
 from trivox.geometry.triangulated import Triangulated
+from trivox.models.agreement import is_known
 from trivox.models.backbones import MoveNetBackbone
 from trivox.models.configs import Model
 from trivox.models.folded import folded
@@ -130,22 +131,29 @@ class Learned:
     def _in_pictures(self, found: Triangulated, boxes: Int[Tensor, "P V 4"]) -> Followed:
         """The model's answer in double precision, its pixels those of the pictures."""
         assert found.points_px is not None and found.scores is not None
-        points_mm, scores = found.points_mm.double(), found.scores.double()
+        known = self._known(found)
+        points_mm, scores = torch.where(known[..., None], found.points_mm.double(), 0.0), found.scores.double()
         boxes = _somewhere(boxes)
         in_crop = found.points_px.double() * self._pixels_per_crop_pixel(boxes)[..., None, :]
         points_px = self.model.profile.recorded_points(in_crop + boxes[..., None, :2])
         missed_px = (self.cameras.expanded(*boxes.shape[:2]).project(points_mm[:, None]) - points_px).norm(dim=-1)
-        used = found.inliers & found.valid[:, None]
+        used = found.inliers & known[:, None]
         return Followed(
             points_mm,
-            found.valid,
-            found.confidence.double(),
-            found.covariance_mm2.double(),
+            known,
+            torch.where(known, found.confidence.double(), 0.0),
+            torch.where(known[..., None, None], found.covariance_mm2.double(), 0.0),
             torch.where(scores[..., None] > 0, points_px, 0.0),
             scores,
             used,
             torch.where(used, missed_px, 0.0),
         )
+
+    def _known(self, found: Triangulated) -> Bool[Tensor, "P J"]:
+        """Joints worth giving: a volume has an answer also for legs that are outside of all pictures."""
+        if isinstance(self.model, Volumetric) and self.model.agree_px is not None:
+            return found.valid & is_known(found)
+        return found.valid
 
 
 def _can_follow(model: Model) -> bool:
