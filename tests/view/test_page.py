@@ -209,6 +209,10 @@ def test_what_cannot_be_saved_is_said_before_the_work(result: Path, tmp_path: Pa
     monkeypatch.setattr(module, "_whole", lambda *_: pytest.fail("the page is made for nothing"))
     with pytest.raises(InputError, match="cannot write"):
         view(result, save=tmp_path / "file" / "page.html")
+    (tmp_path / "page.html").write_text("there")
+    with pytest.raises(InputError, match="exists and is not overwritten"):
+        view(result, save=tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == "there"
 
 
 @pytest.mark.parametrize("options", [["--no-browser"], ["--save", "page.html"]])

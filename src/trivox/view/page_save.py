@@ -34,9 +34,11 @@ _POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect
 
 
 def save_page(content: Content, path: Path) -> None:
-    """Write `path`, an .html file. Raises `InputError` for another name, or where it cannot be written."""
+    """Write `path`, an .html file. Raises `InputError` for another name, and where it is there or cannot be written."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"cannot save the page as {path}; name the file .html")
+    if path.exists():
+        raise InputError(f"{path} exists and is not overwritten; remove it, or choose another name")
     every = -(-len(content.frames) // _MOST_INSTANTS)
     if every > 1:
         say(f"the recording is long: every {every}th of its {len(content.frames)} instants is saved")
