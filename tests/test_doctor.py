@@ -15,8 +15,8 @@ from torch import Tensor
 
 from trivox.cli.main import main
 from trivox.doctor.case import Case
-from trivox.doctor.corrections import alternatives, fitted, moved_midway
-from trivox.doctor.diagnosis import best_step, diagnose, total_of, unit_factor
+from trivox.doctor.corrections import Correction, alternatives, fitted, moved_midway
+from trivox.doctor.diagnosis import best_step, diagnose, holds, is_possible, total_of, unit_factor
 from trivox.doctor.evidence import Evidence, evidence_of, jitter_px, read_at, sampled
 from trivox.doctor.examination import examined
 from trivox.doctor.findings import weak_views
@@ -209,6 +209,30 @@ def test_numbers_of_a_fault_are_recovered(good: Case):
     lens = torch.tensor([0.3, 0, 0, 0, 0]).double()
     found = {c.kind: c for c in fitted(good.with_camera(2, distortion=lens), 2)}
     assert found["wrong distortion"].numbers["k1"] == pytest.approx(0, abs=0.01)
+
+
+def test_numbers_that_hold_only_in_one_half_are_not_believed(good: Case):
+    """A camera that is beside its pose all the time, and one that is so half the time."""
+    R, t_mm = turned_by(good.cameras.R[2], good.cameras.t_mm[2], torch.tensor([0.03, -0.03, 0, 60, 0, 0]).double())
+    turned = good.with_camera(2, R=R, t_mm=t_mm)
+    shift_px = turned.cameras[[2]].project(good.fit.points_mm[None]) - good.cameras[[2]].project(
+        good.fit.points_mm[None]
+    )
+    points = good.evidence.points_px.clone()
+    points[: INSTANTS // 2, 2] -= shift_px.reshape(INSTANTS, -1, 2)[: INSTANTS // 2]
+    half = replace(good, evidence=replace(good.evidence, points_px=points))
+    for case, expected in ((turned, True), (half, False)):
+        pose = next(c for c in fitted(case, 2) if c.kind == "wrong pose")
+        assert pose.case.total < case.total - 0.3
+        assert holds(pose, case) == expected
+    assert named(half)[0] == "moved camera"
+
+
+def test_an_offset_beyond_all_that_was_seen_explains_nothing(good: Case):
+    """Then the view has no joints, and contradicts nobody."""
+    lost = Correction("time offset", (1,), good.with_offset(1, 1000.0), 1)
+    assert float(lost.case.fit.view_losses[1]) == 0 and not is_possible(lost, good)
+    assert is_possible(Correction("time offset", (1,), good.with_offset(1, 2.0), 1), good)
 
 
 def test_a_camera_that_moves_midway_is_found_with_its_frame(good: Case):

@@ -7,7 +7,7 @@ an inverted transform, a turned picture, another unit, a lens left out) are list
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 from typing import Literal
@@ -52,7 +52,8 @@ _K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
 @dataclass(frozen=True)
 class Correction:
     """`case` is the case once corrected. `views` are whom it concerns, empty for all alike; `freedom` is the number
-    of numbers that were fitted, or of cameras changed beyond the fewest; `numbers` what they are, for the report."""
+    of numbers that were fitted, or of cameras changed beyond the fewest; `numbers` what they are, for the report.
+    `fit` fits them to another case, part of this one, None where there are none or that cannot be."""
 
     kind: Kind
     views: tuple[int, ...]
@@ -60,6 +61,7 @@ class Correction:
     freedom: int = 0
     detail: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
+    fit: Callable[[Case], Correction] | None = field(default=None, repr=False, compare=False)
 
 
 def alternatives(case: Case) -> Iterator[Correction]:
@@ -170,10 +172,12 @@ def _other_signs(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Ite
 def fitted(case: Case, view: int) -> Iterator[Correction]:
     """Corrections of one view with numbers, fitted to the points that the others place (of two views: to both)."""
     start = _points_of_others(case, view)
-    yield _offset(case, view, start)
-    yield _scaled(case, (view,), start)
-    yield _other_lens(case, view, start)
-    yield _other_pose(case, view, start)
+    for kind in (_offset, _scaled_view, _other_lens, _other_pose):
+
+        def fit(other: Case, kind: _Fit = kind) -> Correction:
+            return kind(other, view, _points_of_others(other, view))
+
+        yield replace(kind(case, view, start), fit=fit)
 
 
 def fitted_to_all(case: Case) -> Iterator[Correction]:
@@ -196,6 +200,9 @@ def _points_of_others(case: Case, view: int) -> _Others | None:
     others = [v for v in range(case.views) if v != view]
     rays, cameras = of_views(case.rays, case.cameras, others)
     return _Others(fit(rays, cameras).points_mm, (rays.weights > 0).sum(-1) >= 2)
+
+
+_Fit = Callable[[Case, int, "_Others | None"], Correction]
 
 
 def _grid_losses(read: Evidence, cameras: Cameras, others: _Others) -> Float[Tensor, " G"]:
@@ -274,6 +281,10 @@ def _scaled(case: Case, views: tuple[int, ...], start: _Others | None) -> Correc
     scale = float(n.exp())
     whom = views if len(views) == 1 else ()
     return Correction("wrong image size", whom, change(case, n), 1, f"K x {scale:.3f}", {"scale": scale})
+
+
+def _scaled_view(case: Case, view: int, start: _Others | None) -> Correction:
+    return _scaled(case, (view,), start)
 
 
 def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:

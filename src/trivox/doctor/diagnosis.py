@@ -1,10 +1,12 @@
 """The doctor's reasoning: of all corrections, the simplest that makes rig and joints agree.
 
 Contradiction is the sum over the views of their mean loss (`misfit.py`). A correction is worth what it takes away,
-less a price for every number that was fitted, since six numbers always fit a little better than none. It is believed
-only where it takes away more than the errors of detectors and of sound calibrations let it: a share of what remains,
-for the noise of this recording is in what remains, and more where the person stays in place, for then the detector's
-bias does not average out (benchmarks/doctor.py). One correction is made at a time, and what remains is looked at again.
+less what the bias of a detector lets it, and less a price for every number that was fitted, since six numbers always
+fit a little better than none. It is believed only where it takes away more than the errors of detectors and of sound
+calibrations let it (benchmarks/doctor.py): so much more where the person stays in place, for then the detector's bias
+does not average out; and only where its numbers, fitted to one half of the recording, put the other half right as well,
+for a bias that moves with the person does not, nor does chance. One correction is made at a time, and what remains is
+looked at again.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from trivox.doctor.corrections import (
 )
 
 # Price of a fitted number: a little in itself, and a share of what the best correction takes away.
-_PRICE, _PRICE_SHARE = 0.03, 0.012
+_PRICE, _PRICE_SHARE = 0.03, 0.03
 # What a correction must take away to be believed: so much, and such a share of what remains.
 _LEAST_GAIN: dict[Kind, float] = {
     "swapped cameras": 0.5,
@@ -36,26 +38,34 @@ _LEAST_GAIN: dict[Kind, float] = {
     "mirrored picture": 0.5,
     "turned picture": 0.5,
     "wrong unit": 0.5,
-    "wrong image size": 0.5,
-    "time offset": 0.15,
-    "wrong distortion": 0.25,
-    "wrong pose": 0.6,
-    "moved camera": 0.4,
-}
-_LEAST_SHARE: dict[Kind, float] = {
-    "wrong image size": 0.2,
-    "time offset": 0.17,
+    "wrong image size": 0.4,
+    "time offset": 0.12,
     "wrong distortion": 0.2,
-    "wrong pose": 0.45,
-    "moved camera": 0.45,
+    "wrong pose": 0.25,
+    "moved camera": 0.3,
 }
-_LEAST_SHARE_OF_OTHERS = 0.15
-# More where few instants are seen, and where an adult stays within such a distance.
+_LEAST_SHARE: dict[Kind, float] = {"wrong image size": 0.15, "moved camera": 0.1}
+_LEAST_SHARE_OF_FITTED, _LEAST_SHARE_OF_OTHERS = 0.03, 0.15
+# Of what numbers fitted to one half take away there, they must take away this share in the other half, and in neither
+# half add more than that one.
+_HOLDS_SHARE, _SPOILS_SHARE = 0.5, 0.1
+# A correction that leaves out so much of what the view saw explains nothing.
+_STILL_SEEN = 0.7
+# More where few instants are seen.
 _FEW_INSTANTS = 6.0
-_STAYS_MM = 180.0
-# Kinds that the bias of a detector looks like, or that of people half hidden.
-_LIKE_BIAS: tuple[Kind, ...] = ("wrong pose", "wrong image size", "moved camera")
+# What a detector's bias takes away where an adult stays within such a distance, and the power with which it vanishes
+# where people move further.
+_STAYS_MM = 155.0
+_BIAS: dict[Kind, tuple[float, int]] = {
+    "wrong pose": (1.6, 6),
+    "moved camera": (1.6, 6),
+    "wrong image size": (1.6, 6),
+    "time offset": (0.2, 2),
+    "wrong distortion": (0.3, 2),
+}
 _MOST_FINDINGS = 3
+# A recording shorter than twice this is not halved.
+_FEWEST_INSTANTS = 6
 # Instants that every explanation is tried on.
 _INSTANTS = 24
 # Intrinsics for another size have the middle of another picture: by this share of the size at least.
@@ -113,14 +123,18 @@ def best_step(case: Case) -> Step | None:
     """The correction to make first, or None."""
     before = case.total
     found = [(c, total_of(c, case.views)) for c in candidates(case)]
-    found = [(c, after) for c, after in found if _is_possible(c, case)]
+    found = [(c, after) for c, after in found if is_possible(c, case)]
     most = max((before - after for _, after in found), default=0.0)
-    worth = [before - after - c.freedom * (_PRICE + _PRICE_SHARE * most) for c, after in found]
+    needed = [_needed(c, case, after) for c, after in found]
+    gains = [before - after for _, after in found]
+    worth = [
+        gain - _bias(c) - c.freedom * (_PRICE + _PRICE_SHARE * most) for gain, (c, _) in zip(gains, found, strict=True)
+    ]
     order = sorted(range(len(found)), key=lambda i: -worth[i])
-    believed = [i for i in order if _is_believed(found[i][0], case, before, found[i][1])]
-    if not believed:
+    believed = next((i for i in order if gains[i] > needed[i] and holds(found[i][0], case)), None)
+    if believed is None:
         return None
-    best, after = found[believed[0]]
+    best, after = found[believed]
     others = [i for i in order if found[i][0].kind != best.kind]
     next_best, next_after = found[others[0]] if others else (None, before)
     return Step(best, before, after, next_best, next_after)
@@ -151,8 +165,12 @@ def total_of(correction: Correction, views: int) -> float:
     return float(rest + (fit.view_losses[part] * counts).sum() / counts.sum().clamp_min(1))
 
 
-def _is_possible(correction: Correction, case: Case) -> bool:
-    """Intrinsics for another picture size must bring the principal point nearer to the middle of this one."""
+def is_possible(correction: Correction, case: Case) -> bool:
+    """What a view saw must still be seen, and intrinsics for another picture size must bring the principal point nearer
+    to the middle of this one."""
+    seen, still_seen = (c.rays.seen[:, list(correction.views)].sum() for c in (case, correction.case))
+    if correction.kind != "moved camera" and still_seen < _STILL_SEEN * seen:
+        return False
     if correction.kind != "wrong image size":
         return True
     views = list(correction.views) or list(range(case.views))
@@ -161,15 +179,41 @@ def _is_possible(correction: Correction, case: Case) -> bool:
     return float((own.norm(dim=-1) - new.norm(dim=-1)).mean()) > _MIDDLE_SHARE
 
 
-def _is_believed(correction: Correction, case: Case, before: float, after: float) -> bool:
+def _needed(correction: Correction, case: Case, after: float) -> float:
+    """What the correction must take away to be believed, where so much contradiction remains after it."""
+    kind = correction.kind
+    share = _LEAST_SHARE.get(kind, _LEAST_SHARE_OF_OTHERS if correction.fit is None else _LEAST_SHARE_OF_FITTED)
     seen = case.rays.seen.sum(0)[list(correction.views) or slice(None)]
     instants = float(seen.amin()) / case.evidence.points_px.shape[2]
-    share = _LEAST_SHARE.get(correction.kind, _LEAST_SHARE_OF_OTHERS)
-    least = max(_LEAST_GAIN[correction.kind], share * after) * (1 + (_FEW_INSTANTS / max(instants, 0.1)) ** 2)
-    if correction.kind in _LIKE_BIAS and before - after > least:
-        # Of somebody who stays in place a camera sees one side, and the bias there does not average out.
-        least *= 1 + (_STAYS_MM / max(spread_mm(correction.case), 1.0)) ** 2
-    return before - after > least
+    least = max(_LEAST_GAIN[kind], share * after) + _bias(correction)
+    return least * (1 + (_FEW_INSTANTS / max(instants, 0.1)) ** 2)
+
+
+def _bias(correction: Correction) -> float:
+    """What a correction may take away because a detector is biased: of somebody who stays in place a camera sees one
+    side, and the bias there does not average out."""
+    if correction.kind not in _BIAS:
+        return 0.0
+    most, power = _BIAS[correction.kind]
+    return most * (_STAYS_MM / max(spread_mm(correction.case), 1.0)) ** power
+
+
+def holds(correction: Correction, case: Case) -> bool:
+    """Whether numbers fitted to one half of the recording put the other half right, too."""
+    if correction.fit is None:
+        return True
+    middle = len(case.evidence.frames) // 2
+    if middle < _FEWEST_INSTANTS:
+        return True
+    every = max(1, case.every // 2)
+    frames = torch.arange(len(case.evidence.frames))
+    halves = [replace(case, evidence=case.evidence.at(part), every=every) for part in frames.tensor_split([middle])]
+    own, other = [], []
+    for half, rest in (halves, halves[::-1]):
+        found = correction.fit(half).case
+        own.append(half.total - found.total)
+        other.append(rest.total - replace(rest, cameras=found.cameras, offsets=found.offsets).total)
+    return sum(other) > _HOLDS_SHARE * sum(own) and min(other) > -_SPOILS_SHARE * sum(own)
 
 
 def spread_mm(case: Case) -> float:
