@@ -72,12 +72,11 @@ def main() -> None:
             print(json.dumps(rows[-1]), flush=True)
             if arguments.out:
                 arguments.out.write_text(json.dumps(rows) + "\n")
-    if arguments.first_seed == 0:
-        for row in good(cases):
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-            if arguments.out:
-                arguments.out.write_text(json.dumps(rows) + "\n")
+    for row in good(cases):
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps(rows) + "\n")
     print_table(rows)
 
 

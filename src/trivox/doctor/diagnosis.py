@@ -28,6 +28,7 @@ from trivox.doctor.corrections import (
     picture_hw,
     rougher,
 )
+from trivox.doctor.misfit import losses_of
 
 # Price of a fitted number: a little in itself, and a share of what the best correction takes away.
 _PRICE, _PRICE_SHARE = 0.03, 0.03
@@ -49,8 +50,6 @@ _LEAST_SHARE_OF_FITTED, _LEAST_SHARE_OF_OTHERS = 0.03, 0.15
 # Of what numbers fitted to one half take away there, they must take away this share in the other half, and in neither
 # half add more than that one.
 _HOLDS_SHARE, _SPOILS_SHARE = 0.5, 0.1
-# A correction that leaves out so much of what the view saw explains nothing.
-_STILL_SEEN = 0.7
 # More where few instants are seen.
 _FEW_INSTANTS = 6.0
 # What a detector's bias takes away where an adult stays within such a distance, and the power with which it vanishes
@@ -122,8 +121,7 @@ def diagnose(case: Case) -> Diagnosis:
 def best_step(case: Case) -> Step | None:
     """The correction to make first, or None."""
     before = case.total
-    found = [(c, total_of(c, case.views)) for c in candidates(case)]
-    found = [(c, after) for c, after in found if is_possible(c, case)]
+    found = [(c, before - gain_of(case, c)) for c in candidates(case) if is_possible(c, case)]
     most = max((before - after for _, after in found), default=0.0)
     needed = [_needed(c, case, after) for c, after in found]
     gains = [before - after for _, after in found]
@@ -154,23 +152,28 @@ def candidates(case: Case) -> list[Correction]:
     return found
 
 
-def total_of(correction: Correction, views: int) -> float:
-    """Contradiction that remains; the two parts of a moved camera count as one view."""
-    fit = correction.case.fit
-    if len(fit.view_losses) == views:
-        return correction.case.total
-    part = torch.tensor([correction.views[0], views])
+def gain_of(case: Case, correction: Correction) -> float:
+    """Contradiction that the correction takes away."""
+    if correction.kind != "moved camera":
+        return _less(case, correction.case)
+    # The two parts of a moved camera count as one view.
+    fit, part = correction.case.fit, torch.tensor([correction.views[0], case.views])
     counts = fit.seen.sum(0)[part].double()
     rest = fit.view_losses.sum() - fit.view_losses[part].sum()
-    return float(rest + (fit.view_losses[part] * counts).sum() / counts.sum().clamp_min(1))
+    return case.total - float(rest + (fit.view_losses[part] * counts).sum() / counts.sum().clamp_min(1))
+
+
+def _less(case: Case, corrected: Case) -> float:
+    """How much less contradiction there is in points that the same views see before and after: to leave out joints, as
+    an offset does at the ends of a recording, is no gain."""
+    old, new = case.fit, corrected.fit
+    both = old.seen & (old.seen == new.seen).all(-1, keepdim=True)
+    less = (losses_of(old.errors_px) - losses_of(new.errors_px)) * both
+    return float((less.sum(0) / both.sum(0).clamp_min(1)).sum())
 
 
 def is_possible(correction: Correction, case: Case) -> bool:
-    """What a view saw must still be seen, and intrinsics for another picture size must bring the principal point nearer
-    to the middle of this one."""
-    seen, still_seen = (c.rays.seen[:, list(correction.views)].sum() for c in (case, correction.case))
-    if correction.kind != "moved camera" and still_seen < _STILL_SEEN * seen:
-        return False
+    """Intrinsics for another picture size must bring the principal point nearer to the middle of this one."""
     if correction.kind != "wrong image size":
         return True
     views = list(correction.views) or list(range(case.views))
@@ -211,8 +214,8 @@ def holds(correction: Correction, case: Case) -> bool:
     own, other = [], []
     for half, rest in (halves, halves[::-1]):
         found = correction.fit(half).case
-        own.append(half.total - found.total)
-        other.append(rest.total - replace(rest, cameras=found.cameras, offsets=found.offsets).total)
+        own.append(_less(half, found))
+        other.append(_less(rest, replace(rest, cameras=found.cameras, offsets=found.offsets)))
     return sum(other) > _HOLDS_SHARE * sum(own) and min(other) > -_SPOILS_SHARE * sum(own)
 
 
