@@ -93,7 +93,7 @@ def distance_mm(two: Poses, four: Poses) -> torch.Tensor:
 
 
 def panoptic_mm(folder: Path, model: str) -> torch.Tensor:
-    """Distance of each of the 19 joints from the truth; NaN where the method gives none (legs are in no picture)."""
+    """Distance of each of the 19 joints from the truth; NaN where the method gives none (ankles are in no picture)."""
     rig = trivox.load_rig(folder / f"calibration_{SEQUENCE}.json", names=VIEWS)
     body = json.loads((folder / "hdPose3d_stage1_coco19" / f"body3DScene_{FRAME}.json").read_text())["bodies"][0]
     joints = torch.tensor(body["joints19"], dtype=torch.float64).reshape(19, 4)

@@ -135,6 +135,19 @@ def test_views_without_a_score_say_nothing() -> None:
     assert torch.equal(moved.points_mm, agreed(fewer, cameras, WITHIN_PX).points_mm)
 
 
+def test_a_camera_with_the_joint_behind_it_says_nothing() -> None:
+    cameras, truth_mm, peaks_px = seen(3)
+    found = told(truth_mm + 20.0, peaks_px, 100.0)
+    turned = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
+    away = torch.where((torch.arange(3) == 0)[:, None, None], turned @ cameras.R, cameras.R)
+    t_mm = torch.where((torch.arange(3) == 0)[:, None], cameras.t_mm @ turned.T, cameras.t_mm)
+    placed = agreed(found, replace(cameras, R=away, t_mm=t_mm), WITHIN_PX)
+    assert found.inliers is not None
+    without = agreed(replace(found, inliers=found.inliers & (torch.arange(3) > 0)[:, None]), cameras, WITHIN_PX)
+    torch.testing.assert_close(placed.points_mm, without.points_mm)
+    assert not bool(placed.inliers[:, 0].any())
+
+
 def test_a_joint_is_known_where_peaks_are_believed_or_the_volume_is_narrow() -> None:
     cameras, truth_mm, peaks_px = seen(3)
     assert bool(is_known(agreed(told(truth_mm, peaks_px, 800.0), cameras, WITHIN_PX)).all())

@@ -11,6 +11,7 @@ from models.tiny import Tiny, scene
 from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, COCO_H36M_22, H36M_17, Skeleton, conversion
 from trivox.geometry.volumes import Cube
+from trivox.models.agreement import agreed
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
 from trivox.models.checkpoints import TRAINED, load_model, save_model
 from trivox.models.v2v import V2V
@@ -102,6 +103,11 @@ def test_passes_and_agreement_are_for_evaluation_only() -> None:
     plain, refined = model_of(COCO_17, "both"), model_of(COCO_17, "both")
     refined.passes, refined.agree_px = 2, 20.0
     place = {"centre_mm": CENTRE_MM + 60}
+    agreeing = model_of(COCO_17, "both")
+    agreeing.agree_px = 20.0
+    expected = agreed(plain(images, cameras, **place), cameras.to(torch.float32), 20.0)
+    torch.testing.assert_close(agreeing(images, cameras, **place).points_mm, expected.points_mm, atol=1e-2, rtol=0)
+    assert not torch.equal(expected.points_mm, plain(images, cameras, **place).points_mm)
     assert not torch.equal(plain(images, cameras, **place).points_mm, refined(images, cameras, **place).points_mm)
     for model in (plain, refined):
         model.train()

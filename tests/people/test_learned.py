@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -208,6 +208,38 @@ def test_what_a_model_sees_in_crops_comes_back_to_pictures(profile: Profile, tur
     torch.testing.assert_close(found.points_mm, truth, atol=0.05, rtol=0)
     assert found.reprojection_px.amax() < 0.01
     assert torch.equal(found.followed.points_mm, track.points_mm)
+
+
+class Unsure(Volumetric):
+    """Knows all joints of a standing person but the last, of which it says only about where it is."""
+
+    def forward(self, images: Tensor, cameras: Cameras, view_mask: Tensor | None = None, **_: Any) -> Triangulated:
+        assert view_mask is not None
+        truth_mm = walk(1, 1)[0].float()
+        points_px = cameras.project(truth_mm[:, None])
+        scores = view_mask[..., None].float().expand(points_px.shape[:-1])
+        found = triangulate(points_px, cameras, scores)
+        spread_mm = torch.where(torch.arange(17) == 16, 100.0, 10.0)
+        covariance_mm2 = (spread_mm**2)[:, None, None] * torch.eye(3)
+        return replace(found, points_px=points_px, scores=scores, covariance_mm2=covariance_mm2[None])
+
+
+@pytest.mark.parametrize("agree_px", [20.0, None])
+def test_joints_whose_place_is_not_known_are_left_out(agree_px: float | None) -> None:
+    """Where the model says how well it knows a place; the width of a volume alone does not."""
+    model = volumetric()
+    model.__class__, model.agree_px = Unsure, agree_px
+    rig = rig_of(4)
+    truth = walk(1, 1)[0]
+    assert rig.cameras.image_hw is not None
+    pictures = [np.zeros((int(h), int(w), 3), np.uint8) for h, w in rig.cameras.image_hw]
+    track = Track(truth, torch.ones(1, 17, dtype=torch.bool))
+    found = Learned.prepared(model, rig.cameras).step(pictures, track)
+    assert found.valid[0].tolist() == [True] * 16 + [agree_px is None]
+    left_out = ~found.valid
+    for value in (found.points_mm, found.confidence, found.covariance_mm2):
+        assert bool((value[left_out] == 0).all()) and bool((value[found.valid] != 0).any())
+    assert not bool(found.inliers.movedim(1, -1)[left_out].any()) and bool((found.scores[:, :, 16] > 0).any())
 
 
 def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -53,7 +53,7 @@ _K1_GRID = torch.linspace(-0.6, 0.6, 25, dtype=torch.float64)
 class Correction:
     """`case` is the case once corrected. `views` are whom it concerns, empty for all alike; `freedom` is the number
     of numbers that were fitted, or of cameras changed beyond the fewest; `numbers` what they are, for the report.
-    `fit` fits them to another case, part of this one, None where there are none or that cannot be."""
+    `fit` fits them to another case, half of this one, None where there are none or that cannot be."""
 
     kind: Kind
     views: tuple[int, ...]
@@ -177,7 +177,10 @@ def fitted(case: Case, view: int) -> Iterator[Correction]:
         def fit(other: Case, kind: _Fit = kind) -> Correction:
             return kind(other, view, _points_of_others(other, view))
 
-        yield replace(kind(case, view, start), fit=fit)
+        found = kind(case, view, start)
+        # A half of the recording would be too short to find a long offset again.
+        is_long = abs(found.numbers.get("frames", 0.0)) > 0.5 * _longest_offset(case)
+        yield replace(found, fit=None if is_long else fit)
 
 
 def fitted_to_all(case: Case) -> Iterator[Correction]:
@@ -235,7 +238,7 @@ def _best_start(
 
 def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     spacing = case.evidence.spacing
-    longest = min(_LONGEST_OFFSET_S * case.evidence.fps, 0.4 * _stretch_frames(case))
+    longest = _longest_offset(case)
     count = max(1, round(longest / spacing))
     grid = torch.arange(-count, count + 1, dtype=torch.float64) * spacing
     if start is None:
@@ -256,6 +259,10 @@ def _offset(case: Case, view: int, start: _Others | None) -> Correction:
     return Correction(
         "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
     )
+
+
+def _longest_offset(case: Case) -> float:
+    return min(_LONGEST_OFFSET_S * case.evidence.fps, 0.4 * _stretch_frames(case))
 
 
 def _stretch_frames(case: Case) -> float:

@@ -4,9 +4,9 @@ Contradiction is the sum over the views of their mean loss (`misfit.py`). A corr
 less what the bias of a detector lets it, and less a price for every number that was fitted, since six numbers always
 fit a little better than none. It is believed only where it takes away more than the errors of detectors and of sound
 calibrations let it (benchmarks/doctor.py): so much more where the person stays in place, for then the detector's bias
-does not average out; and only where its numbers, fitted to one half of the recording, put the other half right as well,
-for a bias that moves with the person does not, nor does chance. One correction is made at a time, and what remains is
-looked at again.
+does not average out; and numbers of a single camera only where those fitted to one half of the recording put the other
+half right as well, for a bias that moves with the person does not, nor does chance. One correction is made at a time,
+and what remains is looked at again.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _LEAST_GAIN: dict[Kind, float] = {
 }
 _LEAST_SHARE: dict[Kind, float] = {"wrong image size": 0.15, "moved camera": 0.1}
 _LEAST_SHARE_OF_FITTED, _LEAST_SHARE_OF_OTHERS = 0.03, 0.15
-# Of what numbers fitted to one half take away there, they must take away this share in the other half, and in neither
-# half add more than that one.
+# Of what numbers fitted to each half take away there, they must take away the first share in the other halves together,
+# and add no more than the second in either.
 _HOLDS_SHARE, _SPOILS_SHARE = 0.5, 0.1
 # More where few instants are seen.
 _FEW_INSTANTS = 6.0
@@ -69,7 +69,7 @@ _FEWEST_INSTANTS = 6
 _INSTANTS = 24
 # Intrinsics for another size have the middle of another picture: by this share of the size at least.
 _MIDDLE_SHARE = 0.02
-# Metres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
+# Millimetres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
 _BONES_MM = {
     ("shoulder", "elbow"): 290.0,
     ("elbow", "wrist"): 255.0,
@@ -121,7 +121,7 @@ def diagnose(case: Case) -> Diagnosis:
 def best_step(case: Case) -> Step | None:
     """The correction to make first, or None."""
     before = case.total
-    found = [(c, before - gain_of(case, c)) for c in candidates(case) if is_possible(c, case)]
+    found = [(c, before - gain_of(case, c)) for c in candidates(case) if _is_possible(c, case)]
     most = max((before - after for _, after in found), default=0.0)
     needed = [_needed(c, case, after) for c, after in found]
     gains = [before - after for _, after in found]
@@ -172,7 +172,7 @@ def _less(case: Case, corrected: Case) -> float:
     return float((less.sum(0) / both.sum(0).clamp_min(1)).sum())
 
 
-def is_possible(correction: Correction, case: Case) -> bool:
+def _is_possible(correction: Correction, case: Case) -> bool:
     """Intrinsics for another picture size must bring the principal point nearer to the middle of this one."""
     if correction.kind != "wrong image size":
         return True
@@ -211,6 +211,8 @@ def holds(correction: Correction, case: Case) -> bool:
     every = max(1, case.every // 2)
     frames = torch.arange(len(case.evidence.frames))
     halves = [replace(case, evidence=case.evidence.at(part), every=every) for part in frames.tensor_split([middle])]
+    if not all(bool(half.rays.seen[:, list(correction.views)].any()) for half in halves):
+        return True
     own, other = [], []
     for half, rest in (halves, halves[::-1]):
         found = correction.fit(half).case

@@ -119,7 +119,7 @@ def _of_step(step: Step, names: Sequence[str]) -> Finding:
         cameras,
         f"{whom}: {correction.kind}{detail}",
         _ADVICE[correction.kind],
-        gain / step.before,
+        min(1.0, gain / step.before),
         1 - next_gain / gain,
         correction.numbers or None,
     )

@@ -22,7 +22,8 @@ class Triangulated(TensorDataclass):
                       (distorted) pictures; 0 where the view was not usable or the joint is invalid.
     covariance_mm2    of the point, if a view of weight w observes it with a noise of 1/w pixel (standard
                       deviation, each axis); multiply by the variance of your detector. Of a volumetric
-                      model: the spread of the joint's volume itself.
+                      model: the spread of the joint's volume itself, or, where peaks have a say in its place
+                      (models/agreement.py), how well that place is known, in mm2 as they are.
 
     Networks also tell what they saw:
     points_px         joints in each view, in pixels of the given pictures; 0 where there is no view.

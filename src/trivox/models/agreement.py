@@ -5,7 +5,7 @@ that joint at all. Both are evidence for one place, the most probable one (maxim
 
 volume  normally distributed about its mean, more narrowly than the volume itself is wide, but one time in ten so widely
 peaks   one of score s is the joint with probability 1 - exp(-5 s), and then off by few pixels, the fewer the higher s;
-        otherwise it is beside it, off by many
+        otherwise it is beside it, off by many, and draws it weakly, in proportion to the distance
 
 The place is found by expectation maximisation from the volume's mean: how far each peak, and each of the volume's two
 widths, is to be believed follows from the place, and the place from that by a Gauss-Newton step. The first steps allow
@@ -44,8 +44,8 @@ _NEAREST_MM = 50.0
 def agreed(found: Triangulated, cameras: Cameras, within_px: float) -> Triangulated:
     """Joints where volume and peaks together put them, with the covariance of that.
 
-    `inliers` are the views whose peaks are rather the joint than not, `reprojection_px` how far these are off. A peak
-    further than about `within_px` from a joint has little say.
+    `inliers` are the views whose peaks are rather the joint than not, `reprojection_px` how far these are off. Peaks up
+    to about `within_px` from a joint are taken for it, others for something beside it.
     """
     evidence = _Evidence.of(found, cameras, within_px)
     points_mm = evidence.mean_mm
@@ -74,6 +74,7 @@ def is_known(agreement: Triangulated) -> Bool[Tensor, "B J"]:
     Of joints that heatmaps do not show (a spine, the top of a head) only the volume speaks, and is believed.
     """
     assert agreement.scores is not None
+    # MoveNet's scores of joints that it knows are above 0, however low.
     sure = agreement.covariance_mm2.diagonal(dim1=-2, dim2=-1).sum(-1) < _KNOWN_MM**2
     return sure | (agreement.scores <= 0).all(1)
 
@@ -96,7 +97,7 @@ class _Evidence:
     log_volumes: Float[Tensor, "2 B J"]
     cameras: Cameras
     peaks_px: Float[Tensor, "B V J 2"]
-    there: Bool[Tensor, "B V J"]
+    usable: Bool[Tensor, "B V J"]
     right: Float[Tensor, "B V J"]
     right_px: Float[Tensor, "B V J"]
     beside_px: float
@@ -123,8 +124,8 @@ class _Evidence:
 
     def told(self, points_mm: Float[Tensor, "B J 3"], wider: float = 1.0) -> _Told:
         """At `points_mm`, with right peaks `wider` than they are."""
-        off_px, slope = self._off(points_mm)
-        believed, weights = self._belief(off_px.square().sum(-1), wider * self.right_px)
+        off_px, slope, in_front = self._off(points_mm)
+        believed, weights = self._belief(off_px.square().sum(-1), wider * self.right_px, self.usable & in_front)
         off_mm = points_mm - self.mean_mm
         volume = self._volume_precision(off_mm)
         weighted = weights[..., None, None] * slope
@@ -134,23 +135,27 @@ class _Evidence:
             believed,
         )
 
-    def _off(self, points_mm: Tensor) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J 2 3"]]:
-        """From the peaks to the projections, and the slope of these per mm."""
+    def _off(
+        self, points_mm: Tensor
+    ) -> tuple[Float[Tensor, "B V J 2"], Float[Tensor, "B V J 2 3"], Bool[Tensor, "B V J"]]:
+        """From the peaks to the projections, the slope of these per mm, and whether the point is in front."""
         R, K = self.cameras.R[:, :, None], self.cameras.K[:, :, None]
         in_cam = (R @ points_mm[:, None, :, :, None])[..., 0] + self.cameras.t_mm[:, :, None]
         depth = in_cam[..., 2:].clamp_min(_NEAREST_MM)
         at = torch.cat([in_cam[..., :2] / depth, torch.ones_like(depth)], -1)
         projected = (K[..., :2, :] @ at[..., None])[..., 0]
         slope = K[..., :2, :2] @ (R[..., :2, :] - at[..., :2, None] * R[..., 2:, :]) / depth[..., None]
-        return projected - self.peaks_px, slope
+        return projected - self.peaks_px, slope, in_cam[..., 2] > _NEAREST_MM
 
-    def _belief(self, off_px2: Tensor, right_px: Tensor) -> tuple[Float[Tensor, "B V J"], Float[Tensor, "B V J"]]:
+    def _belief(
+        self, off_px2: Tensor, right_px: Tensor, usable: Bool[Tensor, "B V J"]
+    ) -> tuple[Float[Tensor, "B V J"], Float[Tensor, "B V J"]]:
         """Probability that each peak is the joint, and its weight: the expected inverse variance."""
         right = self.right.log() - off_px2 / (2 * right_px**2) - 2 * right_px.log()
         beside = (1 - self.right).log() - off_px2 / (2 * self.beside_px**2) - 2 * math.log(self.beside_px)
-        believed = torch.where(self.there, torch.sigmoid(right - beside), 0.0)
+        believed = torch.where(usable, torch.sigmoid(right - beside), 0.0)
         weights = believed / right_px**2 + (1 - believed) / self.beside_px**2
-        return believed, torch.where(self.there, weights, 0.0)
+        return believed, torch.where(usable, weights, 0.0)
 
     def _volume_precision(self, off_mm: Tensor) -> Float[Tensor, "B J 3 3"]:
         squared = (off_mm[..., None, :] @ self.precisions @ off_mm[..., None])[..., 0, 0]

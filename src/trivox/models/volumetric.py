@@ -43,8 +43,8 @@ class Volumetric(nn.Module):
 
     Two options concern evaluation alone. `passes`: how many cubes are looked at, each after the first around the root
     that the one before found; around a centre that was given and lies within a voxel of that root, none is looked at
-    again. `agree_px`: joints get the most probable place by volume and peaks together, where a peak further than about
-    so many pixels (of the pictures) from a joint's projection has little say (agreement.py).
+    again. `agree_px`: joints get the most probable place by volume and peaks together, where peaks up to about so many
+    pixels (of the pictures) from a joint's projection are taken for it (agreement.py).
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Volumetric(nn.Module):
         that fails has no valid joint. `angle_rad` (B,) turns the cubes about the vertical, for training.
 
         `confidence` is the share of the heaviest voxel, `inliers` the views that were there, `reprojection_px`
-        the distance to the peaks of the heatmaps, `covariance_mm2` the spread of the volume: these carry no
-        gradient. `view_weights` (B, V, 32) are the confidences that weighed the features. Raises `InputError`
-        where the shapes do not fit, a sample has no view, or there is no centre.
+        the distance to the peaks of the heatmaps, `covariance_mm2` the spread of the volume (with `agree_px`: see
+        `agreed` for all three); these carry no gradient. `view_weights` (B, V, 32) are the confidences that weighed
+        the features. Raises `InputError` where the shapes do not fit, a sample has no view, or there is no centre.
         """
         mask = checked_mask(images, cameras, view_mask)
         _check_place(centre_mm, angle_rad, mask)
