@@ -1,6 +1,6 @@
 """How often does the doctor name a fault rightly? Faults of known size put into good recordings.
 
-    trivox synth SCENES --scenes 6 --world test --frames 48 --fps 15 --seed 100 --occlusion none --motion CLIPS
+    trivox synth SCENES --scenes 6 --world test --frames 150 --fps 15 --seed 100 --occlusion none --motion CLIPS
     python benchmarks/doctor.py DATA_FOLDER --scenes SCENES [--seeds 4] [--first-seed 0] [--out results.json]
 
 DATA_FOLDER holds demo_scene/, pose2sim_single/ and caliscope_4cam/; CLIPS is a folder of recorded motion

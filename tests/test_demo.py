@@ -74,7 +74,9 @@ def test_triangulating_its_2d_joints_gives_the_demo_again(demo):
     first = trivox.load_poses(out / "poses.npz")
     both = poses.valid & first.valid
     assert both.double().mean() > 0.98
-    assert (poses.points_mm - first.points_mm).norm(dim=-1)[both].median() < 5
+    assert (poses.points_mm - first.points_mm).norm(dim=-1)[
+        both
+    ].median() < 8  # RANSAC beside volume and 2D joints together
 
 
 def test_running_it_twice_changes_nothing(demo, monkeypatch):

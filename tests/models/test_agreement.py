@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -36,30 +38,33 @@ def seen(views: int, lens: float = 0.0) -> tuple[Cameras, torch.Tensor, torch.Te
     return cameras, truth_mm, cameras.project(truth_mm[:, None])
 
 
-def improbability(x: torch.Tensor, found: Triangulated, cameras: Cameras, b: int, j: int) -> float:
-    """Negative log posterior of joint j in sample b at x, peak by peak, from the description."""
+def improbability(found: Triangulated, cameras: Cameras, b: int, j: int) -> Callable[[np.ndarray], float]:
+    """Negative log posterior of joint j in sample b by place, peak by peak, from the description."""
     assert found.points_px is not None and found.scores is not None
-    covariance = found.covariance_mm2[b, j].double()
-    off = x - found.points_mm[b, j].double()
-    volume = 0.0
-    for odds, share in ((0.9, 0.1), (0.1, 1.0)):
-        own = share * covariance + 30.0**2 * torch.eye(3).double()
-        density = math.exp(-float(off @ torch.linalg.solve(own, off)) / 2) / math.sqrt(float(torch.linalg.det(own)))
-        volume += odds * density
-    total = -math.log(volume + 1e-300)
-    plain = cameras[b].to(torch.float64).without_distortion()
-    peaks = cameras[b].to(torch.float64).undistorted_points(found.points_px[b].double())
-    for v in range(len(plain.t_mm)):
-        score = float(found.scores[b, v, j])
-        if not found.inliers[b, v, j] or score == 0:
-            continue
-        off2 = float((plain[v].project(x[None])[0] - peaks[v, j]).square().sum())
-        right = 1 - math.exp(-5 * score)
-        width, beside = WITHIN_PX * max(0.375 - 0.4 * score, 0.15), 1.5 * WITHIN_PX
-        says = right * math.exp(-off2 / (2 * width**2)) / width**2
-        says += (1 - right) * math.exp(-off2 / (2 * beside**2)) / beside**2
-        total -= math.log(says + 1e-300)
-    return total
+    mean, covariance = found.points_mm[b, j].double().numpy(), found.covariance_mm2[b, j].double().numpy()
+    volumes = [(odds, share * covariance + 900 * np.eye(3)) for odds, share in ((0.9, 0.1), (0.1, 1.0))]
+    lens = cameras[b].to(torch.float64)
+    peaks = lens.undistorted_points(found.points_px[b].double())[:, j].numpy()
+    P = lens.without_distortion().pixel_from_world.numpy()
+    scores = found.scores[b, :, j].numpy()
+
+    def at(x: np.ndarray) -> float:
+        volume = sum(
+            odds * math.exp(-(x - mean) @ np.linalg.solve(own, x - mean) / 2) / math.sqrt(np.linalg.det(own))
+            for odds, own in volumes
+        )
+        total = -math.log(volume + 1e-300)
+        for v, score in enumerate(scores.tolist()):
+            seen = P[v] @ np.append(x, 1.0)
+            off2 = float(((seen[:2] / seen[2] - peaks[v]) ** 2).sum())
+            right = 1 - math.exp(-5 * score)
+            width, beside = WITHIN_PX * max(0.375 - 0.4 * score, 0.15), 1.5 * WITHIN_PX
+            says = right * math.exp(-off2 / (2 * width**2)) / width**2
+            says += (1 - right) * math.exp(-off2 / (2 * beside**2)) / beside**2
+            total -= math.log(says + 1e-300)
+        return total
+
+    return at
 
 
 @pytest.mark.parametrize("lens", [0.0, -0.2])
@@ -74,14 +79,9 @@ def test_no_place_nearby_is_more_probable(lens: float, seed: int, views: int) ->
     found = told(truth_mm + 30 * torch.randn(truth_mm.shape, generator=generator), peaks_px, 120.0, 0.5)
     placed = agreed(found, cameras, WITHIN_PX)
     b, j = seed % 2, seed % 17
-    ours = placed.points_mm[b, j].double()
-    best = minimize(
-        lambda x: improbability(torch.from_numpy(x), found, cameras, b, j),
-        ours.numpy(),
-        method="Nelder-Mead",
-        options={"xatol": 1e-3, "fatol": 1e-9, "maxiter": 2000},
-    )
-    assert improbability(ours, found, cameras, b, j) - best.fun < 0.02
+    at, ours = improbability(found, cameras, b, j), placed.points_mm[b, j].double().numpy()
+    best = minimize(at, ours, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-9, "maxiter": 2000})
+    assert at(ours) - best.fun < 0.02
 
 
 def test_peaks_that_agree_decide_and_others_do_not() -> None:
