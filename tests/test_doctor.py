@@ -15,11 +15,12 @@ from torch import Tensor
 
 from trivox.cli.main import main
 from trivox.doctor.case import Case
-from trivox.doctor.corrections import Correction, alternatives, fitted, moved_midway
+from trivox.doctor.corrections import Correction, alternatives
 from trivox.doctor.diagnosis import best_step, diagnose, gain_of, holds, unit_factor
 from trivox.doctor.evidence import Evidence, evidence_of, jitter_px, read_at, sampled
 from trivox.doctor.examination import examined
 from trivox.doctor.findings import weak_views
+from trivox.doctor.fits import fitted, moved_midway
 from trivox.doctor.pose import pose_from_points, turned_by
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.geometry.distortion import undistort

@@ -17,17 +17,8 @@ import torch
 from torch import Tensor
 
 from trivox.doctor.case import Case
-from trivox.doctor.corrections import (
-    UNIT_FACTORS,
-    Correction,
-    Kind,
-    alternatives,
-    fitted,
-    fitted_to_all,
-    moved_midway,
-    picture_hw,
-    rougher,
-)
+from trivox.doctor.corrections import UNIT_FACTORS, Correction, Kind, alternatives, picture_hw, rougher
+from trivox.doctor.fits import fitted, fitted_to_all, moved_midway
 from trivox.doctor.misfit import losses_of
 
 # Price of a fitted number: a little in itself, and a share of what the best correction takes away.
@@ -95,7 +86,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was put right, in order; the `case` that remains; `scale` of all lengths, 1 where it is right."""
+    """What was put right, in order; the `case` that remains; `unit_factor` of all lengths, 1 where they are right."""
 
     steps: tuple[Step, ...]
     case: Case

@@ -5,7 +5,7 @@
 
 looking     2D joints of a person in every view, without believing the rig    looking.py
 sizes       pictures of another size than calibrated are a finding by themselves
-diagnosis   the simplest corrections that make rig and joints agree           corrections.py, diagnosis.py
+diagnosis   the simplest corrections that make rig and joints agree           corrections.py, fits.py, diagnosis.py
 findings    a sentence each, and what to do                                   findings.py
 """
 
