@@ -24,8 +24,8 @@ from clips import write_clip
 from dots import DotNetworks, draw, rig_of, walk  # pyright: ignore[reportMissingImports]  # tests/people
 
 import trivox
+from trivox.base import atomic
 from trivox.cli import main
-from trivox.files import atomic
 from trivox.models import weights
 from trivox.people.follow import Follower
 from trivox.people.networks import Networks

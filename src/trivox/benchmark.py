@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from trivox.base.atomic import atomic_write
 from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
 from trivox.evaluate_model import ask
-from trivox.files.atomic import atomic_write
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate

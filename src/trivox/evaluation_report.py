@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.reference_results import METRICS, ErrorTable
 from trivox.metrics.evaluation import AUC_MM, AVERAGE, PCK_MM, Evaluation, Score
 from trivox.metrics.people import MATCHED_MM

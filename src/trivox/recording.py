@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.npz import read_npz, write_npz
 from trivox.files.text import read_json
 from trivox.geometry.tensors import TensorDataclass

@@ -28,8 +28,8 @@ class Doctor(WithRig):
     """JSON to write: how many frames later each camera's video must be read."""
 
     def run(self) -> None:
+        from trivox.base.atomic import atomic_write
         from trivox.doctor.examination import doctor, report_text
-        from trivox.files.atomic import atomic_write
         from trivox.files.calibrations import save_rig
 
         for path in (self.write_rig, self.write_offsets):

@@ -18,9 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from trivox.base.atomic import atomic_write
 from trivox.data.pictures import Pictures, Recording
 from trivox.data.undistortion import undistorted_picture
-from trivox.files.atomic import atomic_write
 from trivox.files.images import IMAGE_SUFFIXES, read_image, write_image
 from trivox.files.text import last_number
 from trivox.files.videos import Video

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trivox.base.atomic import atomic_write
 from trivox.data.labels import Labels
 from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.npz import read_npz_of, write_npz
 from trivox.files.text import read_json
 from trivox.geometry.cameras import Cameras

@@ -28,8 +28,8 @@ import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.videos import VideoInfo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trivox.files.atomic import atomic_write
+from trivox.base.atomic import atomic_write
 
 
 def write_npy_object(path: Path, content: dict[str, Any]) -> None:

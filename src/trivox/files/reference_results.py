@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.npy import pickled_for_every_numpy
 from trivox.files.safe_pickle import load_pickle
 from trivox.files.text import read_json

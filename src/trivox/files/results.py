@@ -20,8 +20,8 @@ from typing import Any
 
 from torch import Tensor
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
 from trivox.files.poses import load_poses, save_poses

@@ -11,13 +11,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
 import re
 import struct
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -121,18 +120,12 @@ def read_safetensors(path: Path, sha256: str | None = None) -> Stored:
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
     """Write the file whole or not at all; `InputError` where that cannot be done."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(plain, temporary, dict(texts))
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot write {path}: {reason}; free the space or choose another folder") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:
+        try:
+            safetensors.torch.save_file(plain, temporary, dict(texts))
+        except SafetensorError as error:
+            raise InputError(f"cannot write {path}: {error}; free the space or choose another folder") from error
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:

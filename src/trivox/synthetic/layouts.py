@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import yaml
 
+from trivox.base.atomic import atomic_write
 from trivox.data.human36m import CAMERAS, TRIALS, pictures_in, recording_of, write_human36m_npy
 from trivox.data.labels import Labels
 from trivox.data.panoptic import MM_PER_CM, UP, pictures_of, write_panoptic_npy
 from trivox.data.pictures import Pictures, Recording
-from trivox.files.atomic import atomic_write
 from trivox.files.calibrations import save_rig
 from trivox.files.poses import save_poses
 from trivox.geometry.cameras import Cameras

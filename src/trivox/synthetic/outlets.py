@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.films import Film
 from trivox.synthetic.renderer import Renderer
 from trivox.synthetic.scene import Scene

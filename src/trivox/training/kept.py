@@ -24,10 +24,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from trivox.base.atomic import atomic_write
 from trivox.data.samples import Sample, collate
 from trivox.data.workers import batches_of
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import converted, root_points
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone

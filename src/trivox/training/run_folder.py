@@ -25,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.models.weights import check_tensors, read_safetensors, write_safetensors
 from trivox.training.config import Experiment
 from trivox.training.experiment_files import changed_keys, load_experiment, plain, written

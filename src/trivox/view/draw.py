@@ -18,9 +18,9 @@ from typing import get_args
 import numpy as np
 from av.error import FFmpegError
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
 from trivox.evaluation_inputs import Rows, Units
-from trivox.files.atomic import atomic_write
 from trivox.files.films import Film
 from trivox.files.images import IMAGE_SUFFIXES, write_image
 from trivox.files.matching import ImageFit

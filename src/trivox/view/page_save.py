@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.progress import progress, say
 from trivox.view.page_colours import Mode
 from trivox.view.page_panel import legend, mean_errors_mm

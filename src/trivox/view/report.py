@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluation_report import Report
-from trivox.files.atomic import atomic_write
 from trivox.files.poses import load_poses
 from trivox.files.results import Result, load_result
 from trivox.geometry.poses import Poses

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.calibrations.caliscope import CALISCOPE
 from trivox.files.calibrations.camera_list import CAMERA_LIST
 from trivox.files.calibrations.checks import check_cameras

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from trivox.files.atomic import atomic_write
+from trivox.base.atomic import atomic_write
 from trivox.files.npz import to_numpy
 from trivox.files.poses.persons import of_person, person_paths
 from trivox.files.poses.timeline import steady

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trivox.files.atomic import atomic_write
+from trivox.base.atomic import atomic_write
 from trivox.geometry.poses import Poses
 
 FORMAT = "trivox poses"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 
 _FLOAT, _UNSIGNED_SHORT = 5126, 5123  # component types
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963  # targets of vertices and of indices

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.npz import to_numpy
 from trivox.files.poses.document import described
 from trivox.geometry.poses import Poses

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.joint_names import matched_joints
 from trivox.files.npz import to_numpy
 from trivox.files.text import read_text, whole
