@@ -1,8 +1,10 @@
 """Frame i is the i-th picture, whatever the codec, container and timestamps; damage is never silent."""
 
+import os
 import threading
 import tracemalloc
 import weakref
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from clips import HW, copy_packets, number_in, numbered_picture, write_clip
 
 from trivox.errors import InputError
+from trivox.files.atomic import atomic_write
+from trivox.files.films import Film
 from trivox.files.videos import Video, turned_picture
 
 X265 = {"x265-params": "log-level=none:open-gop=1:keyint=12:bframes=3:pools=none"}
@@ -174,6 +178,59 @@ def test_no_video_is_refused_in_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said) as refused:
             Video(path)
         assert str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+LISTS = {
+    "ffconcat": "ffconcat version 1.0\nfile neighbour.mp4\n",
+    "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nneighbour.mp4\n#EXT-X-ENDLIST\n",
+    "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\n"
+    "c=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "DASH": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+    "<Representation><BaseURL>neighbour.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>",
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.ffconcat"])
+def test_a_list_of_files_opens_none_of_them(tmp_path: Path, kind: str, name: str) -> None:
+    """Whatever the list is called: FFmpeg goes by the content, and would show the neighbour's pictures."""
+    write_clip(tmp_path / "neighbour.mp4", frames=3)
+    (tmp_path / name).write_text(LISTS[kind])
+    with pytest.raises(InputError, match=rf"{name} cannot be read as a video"):
+        Video(tmp_path / name)
+
+
+def test_a_name_is_no_pattern_of_names(tmp_path: Path) -> None:
+    av.VideoFrame.from_ndarray(numbered_picture(0), format="rgb24").save(tmp_path / "1.png")
+    (tmp_path / "%d.png").write_bytes(b"text")
+    with pytest.raises(InputError, match=r"%d\.png cannot be read as a video"):
+        Video(tmp_path / "%d.png")
+
+
+def test_a_pipe_and_a_device_are_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    for name in ("pipe.mp4", "device.mp4"):
+        with pytest.raises(InputError, match=rf"no video file .*{name}: it is a pipe or device"):
+            Video(tmp_path / name)
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60000, 1001), 25, 7.5])
+def test_films_keep_their_rate_exactly(tmp_path: Path, rate: Fraction | float) -> None:
+    """29.97 in place of 30000/1001 would be a frame late every nine hours, and a rate of its own."""
+    with Film(tmp_path / "film.mp4", HW, float(rate), 20) as film:
+        for number in range(3):
+            film.add(numbered_picture(number))
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        assert container.streams.video[0].average_rate == Fraction(rate)
+
+
+def test_a_film_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    out = tmp_path / "film.mp4"
+    with pytest.raises(InputError, match=r"cannot write .*film\.mp4: "), atomic_write(out) as temporary:
+        temporary.mkdir()
+        with Film(temporary, HW, 25, 20) as film:
+            film.add(numbered_picture(0))
 
 
 def test_a_change_of_size_is_refused(tmp_path: Path) -> None:

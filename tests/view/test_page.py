@@ -26,6 +26,7 @@ from trivox.geometry.poses import Poses
 from trivox.view.page import view
 from trivox.view.page_panel import joint_table
 from trivox.view.page_pick import Picked, picked_by, words_of
+from trivox.view.page_pictures import Drawn, draw_over
 from trivox.view.scene3d import FIELD_OF_VIEW, Floor, bone_solids, first_look, floor_of, frusta, known_points_m
 from trivox.view.shown import compared, load_content
 
@@ -71,6 +72,21 @@ def test_cylinders_end_at_their_joints() -> None:
         for z, at in ((-0.5, start[n]), (0.5, end[n])):
             tip = rotation(solids.wxyz[n]) @ (solids.scale[n] * [0, 0, z]) + solids.position_m[n]
             np.testing.assert_allclose(tip, at, atol=1e-9)
+
+
+@pytest.mark.parametrize("shrunk", [1, 4])
+def test_joints_lie_on_the_pixels_of_their_pictures(shrunk: int) -> None:
+    """Points count from the corner of the first pixel: what is drawn is in its middle where the camera sees."""
+    rig, poses = load_rig(SCENE / "calibration.json", up="z"), truth()[:1]
+    only = poses.valid & (torch.arange(17) == 5)
+    for v in range(len(rig)):
+        at = rig.cameras[v].project(poses.points_mm[0, 0, 5:6].double())[0].numpy() / shrunk
+        picture = np.zeros((640 // shrunk, 640 // shrunk, 3), np.uint8)
+        draw_over(picture, rig.cameras[v], (640, 640), [Drawn(replace(poses, valid=only), (255, 255, 255))], 0)
+        weights = picture[..., 0].astype(float)
+        rows, columns = np.indices(weights.shape) + 0.5
+        middle = np.array([(columns * weights).sum(), (rows * weights).sum()]) / weights.sum()
+        assert np.abs(middle - at).max() < 0.2
 
 
 def test_frusta_are_turned_like_their_cameras() -> None:

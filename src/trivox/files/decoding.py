@@ -16,7 +16,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -27,31 +27,52 @@ from trivox.errors import InputError
 MP4, MKV, AVI = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"
 REORDER_LIMIT = 16  # pictures a codec may hold back (H.264, HEVC)
 
+_PICTURES = ("png_pipe", "jpeg_pipe", "bmp_pipe", "tiff_pipe", "webp_pipe", "gif", "apng")
+# Files that hold their pictures themselves. FFmpeg also takes lists of other files and addresses (HLS, DASH, concat,
+# SDP, numbered pictures), whatever their name: such a text would have it read what nobody gave.
+_CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "f4v", "mxf", "ogg", "nut", "ivf", "dv"),
+    *("wtv", "rm", "cine", "yuv4mpegpipe", "h264", "hevc", "vvc", "av1", "obu", "m4v", "mjpeg", "vc1"),
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join((*_CONTAINERS, *_PICTURES))}
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and its first video stream, closed on leaving. Nothing but this file is ever opened."""
-    if not path.is_file():
-        raise InputError(f"there is no video file {path}; check the path")
+    _refuse_no_file(path)
     try:
-        container = av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        container = av.open(f"file:{path}", metadata_errors="replace", options=dict(_OPTIONS))
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as a video ({_reason(error)}); give an MP4, MKV, AVI or similar"
         ) from error
     with container:
-        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+        if container.format.name in _PICTURES:
             raise InputError(f"{path} is a single picture, not a video; give its folder to read pictures as a video")
         covers = Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & covers]
         if not streams:
             raise InputError(f"{path} has no video stream; give a file that holds pictures")
         stream = streams[0]
+        if stream.codec_context is None:
+            raise InputError(f"{path} is coded in a way that cannot be decoded here; convert it, to H.264 in MP4 say")
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 4  # bounds the pictures in flight on machines with many cores
         if stream.codec_context.name == "mjpeg":  # every picture stands alone, and damage is silent otherwise
             stream.codec_context.options = {"err_detect": "explode"}
         yield container, stream
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Opening a pipe would wait for ever, and a device may never end."""
+    if not path.exists():
+        raise InputError(f"there is no video file {path}; check the path")
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or device"
+        raise InputError(f"there is no video file {path}: it is {what}; give a file that holds pictures")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} cannot be read as a video: it is empty; copy or record it again")
 
 
 def packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
@@ -129,4 +150,6 @@ def times_are_stated(container: InputContainer, stream: VideoStream) -> bool:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ArgumentError):  # how FFmpeg says that a format is not on the list
+        return "it is a list of other files, or no kind of video that is read"
     return getattr(error, "strerror", None) or str(error)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from av.error import FFmpegError
 
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
@@ -206,19 +205,10 @@ def _write_mosaics(out: Path, mosaics: Iterator[np.ndarray], fps: float, advance
         return
     first = next(mosaics)
     hw = (first.shape[0], first.shape[1])
-    with atomic_write(out) as temporary, _said_of_av(out), Film(temporary, hw, fps, _CRF, threads=0) as film:
+    with atomic_write(out) as temporary, Film(temporary, hw, fps, _CRF, threads=0) as film:
         for picture in chain([first], mosaics):
             film.add(picture)
             advance(1)
-
-
-@contextmanager
-def _said_of_av(out: Path) -> Iterator[None]:
-    """What FFmpeg cannot write is an `InputError` like everything else."""
-    try:
-        yield
-    except FFmpegError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; free the space or choose another folder") from error
 
 
 def _write_folder(

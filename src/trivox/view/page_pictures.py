@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from trivox.drawing import draw_name
+from trivox.drawing import draw_bones, draw_dot, draw_name, drawable, projected
 from trivox.files.views import ViewFrames, Views
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.poses import Poses
@@ -18,8 +18,6 @@ from trivox.view.shown import TRUTH, Content, at_frame
 
 # Up to so many instants ahead are decoded and dropped; beyond, the videos are opened again there.
 _NEAR_AHEAD = 24
-# Far outside the picture nothing is drawn; OpenCV counts in 32 bits.
-_FARTHEST_PX = 1e5
 _NAME_SIZE = 1.1  # of a field 900 px wide: legible where it is shown at a third of its size
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -90,24 +88,20 @@ def draw_over(picture: Picture, cameras: Cameras, image_hw: tuple[int, int], peo
         row = at_frame(drawn.poses, frame)
         if row is None:
             continue
-        for p in range(drawn.poses.points_mm.shape[1]):
-            points_mm = drawn.poses.points_mm[row, p].double()
-            seen = drawn.poses.valid[row, p] & (cameras.depth_mm(points_mm) > 0)
-            pixels = cameras.project(points_mm).numpy() * factor
-            _draw_person(picture, pixels, seen.numpy(), drawn)
+        points = projected(drawn.poses.points_mm[row], drawn.poses.valid[row], cameras)
+        for pixels, seen in zip(points.pixels * factor, points.shown, strict=True):
+            _draw_person(picture, pixels, seen, drawn)
 
 
 def _draw_person(picture: Picture, pixels: Float[np.ndarray, "J 2"], seen: Bool[np.ndarray, "J"], drawn: Drawn) -> None:
-    shown = seen & (np.abs(pixels) < _FARTHEST_PX).all(-1)
-    at = np.where(shown[:, None], pixels * 16, 0).round().astype(int)  # in sixteenths of a pixel
-    skeleton, thickness = drawn.poses.skeleton, max(1, round(max(picture.shape) / 260))
-    for (parent, child), colour in zip(skeleton.bone_indices, bone_colours(skeleton), strict=True):
-        if shown[parent] and shown[child]:
-            ends = (at[parent].tolist(), at[child].tolist())
-            cv2.line(picture, *ends, drawn.colour or colour, thickness, cv2.LINE_AA, 4)
-    for joint, colour in enumerate(joint_colours(skeleton)):
-        if shown[joint]:
-            cv2.circle(picture, at[joint].tolist(), thickness * 20, drawn.colour or colour, -1, cv2.LINE_AA, 4)
+    shown, skeleton = seen & drawable(pixels), drawn.poses.skeleton
+    thickness = max(1, round(max(picture.shape) / 260))
+    of_bones, of_joints = bone_colours(skeleton), joint_colours(skeleton)
+    if drawn.colour is not None:
+        of_bones, of_joints = (drawn.colour,) * len(of_bones), (drawn.colour,) * len(of_joints)
+    draw_bones(picture, pixels, shown, skeleton.bone_indices, of_bones, thickness)
+    for joint in np.flatnonzero(shown):
+        draw_dot(picture, pixels[joint], thickness * 1.25, of_joints[joint])
 
 
 def mosaic(pictures: list[Picture], names: list[str], width_px: int) -> Picture:
