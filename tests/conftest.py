@@ -51,6 +51,15 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder with inputs that once failed and their right answers (`TRIVOX_CASES`, default `../shared/cases`)."""
+    folder = Path(os.environ.get("TRIVOX_CASES", PROJECT.parent / "shared" / "cases"))
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}; set TRIVOX_CASES")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder with inputs and outputs of the reference system (`TRIVOX_GOLDEN`, default `../shared/golden`)."""
     folder = Path(os.environ.get("TRIVOX_GOLDEN", PROJECT.parent / "shared" / "golden"))

@@ -19,7 +19,6 @@ from trivox.geometry.distortion import turning_radius_squared
 from trivox.geometry.rig import Rig
 
 _CLOSEST_MM = 50.0
-_FARTHEST_MM = 200_000.0
 _NARROWEST_DEG, _WIDEST_DEG = 5.0, 150.0
 _ROTATION_ERROR = 1e-4
 _STRETCH = 1.1
@@ -76,7 +75,7 @@ def camera_facts(rig: Rig) -> list[CameraFacts]:
 
 def rig_facts(rig: Rig) -> RigFacts:
     """What the cameras are together."""
-    distances, centre = _distances_mm(rig), axes_centre_mm(rig)
+    distances, centre = rig.baselines_mm, axes_centre_mm(rig)
     return RigFacts(
         cameras=len(rig),
         distortion_model=rig.cameras.distortion_model,
@@ -101,7 +100,7 @@ def show(rig: Rig) -> str:
     rows = [_HEADER, *(_row(facts) for facts in camera_facts(rig))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([line.rstrip() for line in table] + ["", *_summary(rig_facts(rig))])
+    return "\n".join([line.rstrip() for line in table] + ["", *_summary(rig_facts(rig)), *rig.notes])
 
 
 _HEADER = (
@@ -151,7 +150,7 @@ class Findings:
 def check(rig: Rig) -> Findings:
     """What looks wrong, and what is not said."""
     faults = (*_check_cameras(rig), *_check_placement(rig), *_check_mounting(rig))
-    return Findings(faults, tuple(_unsaid(rig)))
+    return Findings(faults, (*rig.notes, *_unsaid(rig)))
 
 
 def _check_cameras(rig: Rig) -> Iterator[str]:
@@ -207,12 +206,11 @@ def _check_placement(rig: Rig) -> Iterator[str]:
     if len(rig) < 2:
         yield "there is only one camera; triangulation needs two"
         return
-    distances = _distances_mm(rig)
-    first, second = torch.triu_indices(len(rig), len(rig), 1)
-    widest = distances.max().item()
-    if not _CLOSEST_MM <= widest <= _FARTHEST_MM:
-        yield f"the cameras are at most {widest:.4g} mm apart; the units are probably wrong (--units)"
+    if rig.size_doubt is not None:
+        yield rig.size_doubt
         return
+    distances = rig.baselines_mm
+    first, second = torch.triu_indices(len(rig), len(rig), 1)
     for pair in (distances < _CLOSEST_MM).nonzero()[:, 0].tolist():
         names = rig.names[int(first[pair])], rig.names[int(second[pair])]
         yield f"cameras {names[0]} and {names[1]} stand in one place ({distances[pair]:.0f} mm apart)"
@@ -266,11 +264,6 @@ def _view_deg(rig: Rig) -> Float[Tensor, "V 2"] | None:
 def _corners_px(image_hw: Float[Tensor, "V 2"]) -> Float[Tensor, "V 4 2"]:
     unit = image_hw.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
     return unit * image_hw.flip(-1)[:, None]
-
-
-def _distances_mm(rig: Rig) -> Float[Tensor, " P"]:
-    """Distances of all pairs of cameras."""
-    return torch.pdist(rig.cameras.position_mm.double())
 
 
 def _triple(vector: Tensor) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from trivox.calibration_report import check
 from trivox.errors import InputError
 from trivox.files.keypoints import load_keypoints
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
@@ -60,6 +61,8 @@ def triangulate_files(
     check_options(method, people, fps)
     paths = [Path(path) for path in keypoints]
     rig = match_cameras(rig, paths, cameras)
+    for note in (*rig.notes, *check(rig).faults):
+        say(note)
     views = [load_keypoints(path, skeleton=skeleton) for path in paths]
     _check_same_joints(views, paths)
     job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})

@@ -35,10 +35,15 @@ class Convert(WithRig):
     """Unit to write, for formats that leave it open."""
 
     def run(self) -> None:
+        from trivox.calibration_report import check
         from trivox.files.calibrations import save_rig
+        from trivox.progress import say
 
         _refuse_to_overwrite(self.out)
-        save_rig(self.load_rig(), self.out, format=self.format, units=self.out_units)
+        rig = self.load_rig()
+        for note in (*rig.notes, *check(rig).faults):
+            say(note)
+        save_rig(rig, self.out, format=self.format, units=self.out_units)
         print(f"wrote {self.out}")
 
 

@@ -93,7 +93,7 @@ def examined(rig: Rig, evidence: Evidence) -> DoctorReport:
     offsets = {name: round(float(after.offsets[v]), 3) for v, name in enumerate(names)}
     return DoctorReport(
         (*sizes, *findings_of(found, names)),
-        remarks_of(before, names),
+        (*rig.notes, *remarks_of(before, names)),
         _rows(before, after, names),
         replace(rig, cameras=corrected),
         offsets,

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import torch
 
 from trivox.errors import InputError
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, camera_name
 
 ImageFit = Literal["scale", "left", "center", "right"]
 _PLACES = {"left": 0.0, "center": 0.5, "right": 1.0}
@@ -36,7 +36,7 @@ def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None
         if not path.exists():
             raise InputError(f"there is no file or folder {path}; check the path")
     by_name = cameras is None
-    names = [_camera_of(path, rig.names) for path in paths] if by_name else _named_cameras(rig, paths, cameras)
+    names = [_camera_of(path, rig) for path in paths] if by_name else _named_cameras(rig, paths, cameras)
     for i, name in enumerate(names):
         if name in names[:i]:
             raise InputError(
@@ -49,7 +49,10 @@ def match_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str] | None
 def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> list[str]:
     if isinstance(cameras, str):
         raise InputError(f"cameras is the text {cameras!r}; give a list of camera names, one per view, in order")
+    cameras = [camera_name(name) for name in cameras]
     for name in cameras:
+        if name in rig.uncalibrated:
+            raise InputError(f"camera {name} {rig.uncalibrated[name]}; calibrate it, or leave its view out")
         if name not in rig.names:
             raise InputError(f"the rig has no camera {name}; its cameras are {', '.join(rig.names)}")
     if len(cameras) != len(paths):
@@ -58,15 +61,19 @@ def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> l
     for i, path in enumerate(paths):
         if resolved[i] in resolved[:i]:
             raise InputError(f"{path} is given for two cameras; give one path per camera")
-    return list(cameras)
+    return cameras
 
 
-def _camera_of(path: Path, names: Sequence[str]) -> str:
-    camera = camera_of(path, names)
+def _camera_of(path: Path, rig: Rig) -> str:
+    camera = camera_of(path, [*rig.names, *rig.uncalibrated])
     if camera is None:
         raise InputError(
-            f"{path} cannot be told to belong to one of the rig's cameras ({', '.join(names)}); "
+            f"{path} cannot be told to belong to one of the rig's cameras ({', '.join(rig.names)}); "
             "name it after its camera, or say in order which cameras the views are with --cameras NAME ..."
+        )
+    if camera in rig.uncalibrated:
+        raise InputError(
+            f"{path} belongs to camera {camera}, which {rig.uncalibrated[camera]}; calibrate it, or leave the view out"
         )
     return camera
 
@@ -74,7 +81,7 @@ def _camera_of(path: Path, names: Sequence[str]) -> str:
 def camera_of(path: Path, names: Sequence[str]) -> str | None:
     """The one camera that the name of a file or folder tells (see `match_cameras`); None where it tells none."""
     whole = Path(os.path.abspath(path))  # a link has the name that was given to it
-    own, parent = whole.name if whole.is_dir() else whole.stem, whole.parent.name
+    own, parent = camera_name(whole.name if whole.is_dir() else whole.stem), camera_name(whole.parent.name)
     for hits in (
         [name for name in names if name == own],
         [name for name in names if _words(name) == _words(own)],

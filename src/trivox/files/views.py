@@ -78,7 +78,7 @@ class Views:
         fitted = fit_rig(rig, [source.info.image_hw for source in sources], image_fit)
         fps = _common_fps(rig.names, sources)
         counts = [source.info.frame_count for source in sources]
-        notes = (*_fit_notes(rig, fitted, image_fit), *gaps, *_length_notes(rig.names, counts))
+        notes = (*rig.notes, *_fit_notes(rig, fitted, image_fit), *gaps, *_length_notes(rig.names, counts))
         return cls(fitted, found, min(counts), fps, notes, sources)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[ViewFrames]:

@@ -7,7 +7,7 @@ the caller says or it stays unknown; units are never guessed. `docs/formats.md` 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from trivox.files.calibrations.records import (
     UpAxis,
 )
 from trivox.files.calibrations.voxelpose import VOXELPOSE
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, camera_name
 
 # Asked in this order; each looks for marks that those before it lack.
 _FORMATS = {
@@ -71,16 +71,17 @@ def load_rig(
 ) -> Rig:
     """Read a calibration file, or folder, of any known format.
 
-    units       of the translations; needed where neither the file nor its format says, and stronger than the
-                habit of a format, but not than a unit written in the file.
+    units       of the translations; needed where neither the file nor its format says, or where the habit of the
+                program would make a rig for giants or dwarfs; stronger than a habit, but not than what the file says.
     up          world axis that points up; stronger than what the file implies.
     image_size  (height, width) in pixels of every camera, where the file lacks it.
     subject     for Human3.6M parameters, which hold a rig for each subject.
     names       only these cameras, in this order.
     format      one of `FORMAT_NAMES`, where the file should not be recognised by its content.
 
-    Returns float64 tensors, millimetres, pixels counted from the corner. Raises `InputError` for everything
-    that cannot be read or cannot be a camera.
+    Returns float64 tensors, millimetres, pixels counted from the corner. What was taken for granted, and cameras
+    that lack a pose, stand in `notes` of the rig. Raises `InputError` for everything that cannot be read or cannot
+    be a camera.
     """
     document = read_document(Path(path))
     if subject is not None:
@@ -89,8 +90,11 @@ def load_rig(
     file_rig = _selected(_read(form, document), names, document)
     if up is not None:
         _require(up, AXES, "--up")
-        file_rig = replace(file_rig, up=AXES[up])
-    return rig_from(file_rig, document.where, _units(file_rig, units, document), _positive(image_size))
+    own_units = _units(file_rig, units, document)
+    placed = file_rig if up is None else replace(file_rig, up=AXES[up])
+    rig = rig_from(placed, document.where, own_units, _positive(image_size))
+    notes = (*_uncalibrated(file_rig, document), *_habits(file_rig, rig, units, up, document))
+    return replace(rig, notes=notes)
 
 
 def save_rig(
@@ -112,7 +116,7 @@ def save_rig(
     if units is not None and units != form.units and not form.other_units:
         raise InputError(f"{form.title} files are always in {form.units}; leave --units out")
     file_rig = file_rig_from(rig, units or form.units, form.first_pixel)
-    check_cameras(file_rig.cameras, "the rig to write")
+    check_cameras(file_rig, "the rig to write")
     refuse_unsayable(file_rig, form)
     for file, text in form.write(file_rig, path).items():
         with atomic_write(file) as temporary:
@@ -156,11 +160,21 @@ def _read(form: Format, document: Document) -> FileRig:
 
 
 def _selected(file_rig: FileRig, names: Sequence[str] | None, document: Document) -> FileRig:
+    if not file_rig.cameras and file_rig.uncalibrated:
+        first = file_rig.uncalibrated[0]
+        raise document.error(
+            f"no camera of it can be used: {first.name[:80]!r} {first.lacks}; a rig needs where each camera stands, "
+            "R and t in x_cam = R x + t: calibrate the extrinsics, too"
+        )
     if names is None:
         return file_rig
+    names = [camera_name(name) for name in names]
     known = [camera.name for camera in file_rig.cameras]
+    lacking = {camera.name: camera.lacks for camera in file_rig.uncalibrated}
     missing = [name for name in names if name not in known]
     if missing:
+        if missing[0] in lacking:
+            raise document.error(f"camera {missing[0]!r} {lacking[missing[0]]}; calibrate it, or leave it out")
         some = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         raise document.error(f"no camera {missing[0]!r} in it; its cameras are {some}")
     chosen = tuple(camera for name in names for camera in file_rig.cameras if camera.name == name)
@@ -177,6 +191,32 @@ def _units(file_rig: FileRig, given: Units | None, document: Document) -> Units:
     if units is None:
         raise document.error("the unit of its translations is not known; give --units mm, cm or m")
     return units
+
+
+def _uncalibrated(file_rig: FileRig, document: Document) -> list[str]:
+    return [
+        f"camera {camera.name[:80]} of {document.path.name} {camera.lacks}, and is left out"
+        for camera in file_rig.uncalibrated
+    ]
+
+
+def _habits(file_rig: FileRig, rig: Rig, units: Units | None, up: UpAxis | None, document: Document) -> Iterator[str]:
+    """What was taken for granted. Raises `InputError` where the unit cannot be right."""
+    if file_rig.habit is None:
+        return
+    assumed = {"--units": f"lengths in {file_rig.units}"} if units is None else {}
+    if units is None and rig.size_doubt is not None:
+        raise document.error(
+            f"its unit is not stated, and in {file_rig.units}, the habit of {file_rig.habit}, "
+            f"the cameras would be at most {rig.baselines_mm.max():.4g} mm apart; give --units mm, cm or m"
+        )
+    if up is None and file_rig.up is not None:
+        assumed["--up"] = f"{next(name for name, axis in AXES.items() if axis == file_rig.up)} up"
+    if assumed:
+        yield (
+            f"{document.path.name} does not say so, but is read with {' and '.join(assumed.values())}, the habit of "
+            f"{file_rig.habit} ({' and '.join(assumed)} to say otherwise)"
+        )
 
 
 def _require(given: str, allowed: Iterable[str], what: str) -> None:

@@ -16,7 +16,7 @@ import tomli_w
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import FileCamera, FileRig, Format
+from trivox.files.calibrations.records import NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import matrix_from_vector
 from trivox.files.calibrations.tables import Table
 
@@ -36,17 +36,19 @@ def _camera_tables(document: Document) -> dict[str, Any]:
 
 def _read(document: Document) -> FileRig:
     tables = [Table(value, f"{document.where}, camera {key[:80]!r}") for key, value in _camera_tables(document).items()]
-    cameras = tuple(_camera(table) for table in tables if not table.flag("ignore"))
-    return FileRig(cameras, units="m")
+    return FileRig.of((_camera(table) for table in tables if not table.flag("ignore")), units="m")
 
 
-def _camera(table: Table) -> FileCamera:
+def _camera(table: Table) -> FileCamera | Uncalibrated:
+    name = f"{'port' if 'port' in table else 'cam'}_{table.whole('port', 'cam_id')}"
+    for lacks, keys in ((NO_LENS, ("matrix",)), (NO_POSE, ("rotation", "translation"))):
+        if table.lacks(*keys):
+            return Uncalibrated(name, lacks)
     table.refuse_fisheye()
-    kind = "port" if "port" in table else "cam"
     rotation = table.get("rotation")
     is_vector = isinstance(rotation, list) and len(rotation) == 3 and not isinstance(rotation[0], list)
     return FileCamera(
-        name=f"{kind}_{table.whole('port', 'cam_id')}",
+        name=name,
         K=table.matrix("matrix"),
         R=matrix_from_vector(table.vector("rotation", length=3)) if is_vector else table.matrix("rotation"),
         t=table.vector("translation", length=3),

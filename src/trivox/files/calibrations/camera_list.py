@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import FileCamera, FileRig, Format
+from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -24,15 +24,17 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document) -> FileRig:
     tables = Table({"cameras": document.content}, document.where).tables("cameras")
-    in_mm = ["t_mm" in table for table in tables]
+    in_mm = ["t_mm" in table for table in tables if not table.lacks("t_mm", "t")]
     if any(in_mm) and not all(in_mm):
         raise document.error("some cameras have 't_mm' and some not; write 't_mm' for all of them")
-    cameras = tuple(_camera(table, document.where) for table in tables)
-    return FileRig(cameras, units="mm" if all(in_mm) else None, units_written=all(in_mm))
+    cameras = [_camera(table, document.where) for table in tables]
+    return FileRig.of(cameras, units="mm" if all(in_mm) else None, units_written=all(in_mm))
 
 
-def _camera(table: Table, where: str) -> FileCamera:
+def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
     name = table.text("name", "id")
+    if table.lacks("R") and table.lacks("t_mm", "t"):
+        return Uncalibrated(name, NO_POSE)
     named = Table(table.content, f"{where}, camera {name[:80]!r}")
     return FileCamera(
         name=name,

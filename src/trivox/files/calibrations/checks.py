@@ -6,27 +6,27 @@ rotation, a picture without focal length or two cameras of one name are not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trivox.errors import InputError
-from trivox.files.calibrations.records import FileCamera
+from trivox.files.calibrations.records import FileCamera, FileRig
 
 ROTATION_TOLERANCE = 1e-3
 _SMALLEST_FOCAL_PX = 1e-2
 _LARGEST_SIDE_PX = 10**6
 
 
-def check_cameras(cameras: Sequence[FileCamera], where: str) -> None:
+def check_cameras(rig: FileRig, where: str) -> None:
     """Raise `InputError` that names the file (`where`), the camera, and what is wrong with it."""
-    if not cameras:
+    if not rig.cameras:
         raise InputError(f"{where}: no cameras in it; give a calibration with at least one")
-    names = [camera.name for camera in cameras]
-    for camera in cameras:
-        if names.count(camera.name) > 1:
-            raise InputError(f"{where}: two cameras are called {camera.name!r}; rename one")
+    names = Counter(camera.name for camera in (*rig.cameras, *rig.uncalibrated))
+    for camera in rig.cameras:
+        if names[camera.name] > 1:
+            raise InputError(f"{where}: two cameras are called {camera.name[:80]!r}; rename one")
         said = _name_fault(camera.name) or _number_fault(camera)
         said = said or _matrix_fault(camera.K) or rotation_fault(camera.R) or _size_fault(camera.image_hw)
         if said:

@@ -15,7 +15,7 @@ from trivox.geometry.rig import Rig
 def rig_from(file_rig: FileRig, where: str, units: Units, image_hw: tuple[int, int] | None) -> Rig:
     """The checked rig: millimetres, corner pixels, float64. Raises `InputError` for impossible cameras."""
     cameras = file_rig.cameras
-    check_cameras(cameras, where)
+    check_cameras(file_rig, where)
     K = torch.tensor(np.stack([camera.K for camera in cameras]))
     K[:, :2, 2] += 0.5 - file_rig.first_pixel
     return Rig(
@@ -30,6 +30,7 @@ def rig_from(file_rig: FileRig, where: str, units: Units, image_hw: tuple[int, i
         ),
         up=None if file_rig.up is None else torch.tensor(file_rig.up, dtype=torch.float64),
         quarter_turns=tuple(camera.quarter_turns % 4 for camera in cameras),
+        uncalibrated={camera.name: camera.lacks for camera in file_rig.uncalibrated},
     )
 
 

@@ -188,6 +188,8 @@ def _matrix(content: dict[Any, Any]) -> list[Any]:
         rows, cols = int(content["rows"]), int(content["cols"])
     except TypeError as error:
         raise ValueError("rows and cols of an opencv-matrix must be numbers") from error
+    if rows == cols == 0 and data in ([], [""]):
+        return []
     if rows < 1 or cols < 1 or rows * cols != len(data):
         raise ValueError(f"an opencv-matrix of {rows} x {cols} holds {len(data)} numbers")
     return [data[row * cols : (row + 1) * cols] for row in range(rows)]

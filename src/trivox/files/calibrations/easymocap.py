@@ -13,7 +13,7 @@ from pathlib import Path
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document, read_document
 from trivox.files.calibrations.opencv_storage import rotation_of, yaml_matrix
-from trivox.files.calibrations.records import FileCamera, FileRig, Format
+from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import vector_from_matrix
 from trivox.files.calibrations.tables import Table
 
@@ -35,8 +35,7 @@ def _read(document: Document) -> FileRig:
     lens, place = _with_companion(document)
     listed = Table(lens.content, lens.where)
     names = [str(name) for name in listed.sequence("names")] if "names" in listed else _names(lens, _LENS_PREFIX)
-    cameras = tuple(_camera(name, lens, place) for name in names)
-    return FileRig(cameras, units="m")
+    return FileRig.of((_camera(name, lens, place) for name in names), units="m", habit="EasyMocap")
 
 
 def _with_companion(document: Document) -> tuple[Document, Document]:
@@ -53,9 +52,11 @@ def _with_companion(document: Document) -> tuple[Document, Document]:
     return (document, other) if has_lens else (other, document)
 
 
-def _camera(name: str, lens: Document, place: Document) -> FileCamera:
+def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibrated:
     optics = Table(lens.content, f"{lens.where}, camera {name[:80]!r}")
     stand = Table(place.content, f"{place.where}, camera {name[:80]!r}")
+    if stand.lacks(f"Rot_{name}", f"R_{name}", f"T_{name}"):
+        return Uncalibrated(name, NO_POSE)
     size = None
     if f"H_{name}" in optics or f"W_{name}" in optics:
         size = optics.whole(f"H_{name}"), optics.whole(f"W_{name}")

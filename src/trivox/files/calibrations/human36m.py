@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import AXES, FileCamera, FileRig, Format
+from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -43,15 +43,17 @@ def _read(document: Document) -> FileRig:
     if len(subjects) != 1:
         raise document.error(f"a rig per subject; choose one with --subject: {_listed(extrinsics.content)}")
     placed = extrinsics.table(subjects[0])
-    cameras = tuple(_camera(name, intrinsics, placed) for name in placed.content)
-    return FileRig(cameras, units="mm", up=AXES["z"], distortion_model="human36m")
+    cameras = [_camera(name, intrinsics, placed) for name in {**placed.content, **intrinsics.content}]
+    return FileRig.of(cameras, units="mm", up=AXES["z"], distortion_model="human36m")
 
 
 def _listed(extrinsics: dict[Any, Any]) -> str:
     return ", ".join(str(name)[:40] for name in list(extrinsics)[:30] if str(name).isprintable()) or "(none)"
 
 
-def _camera(name: str, intrinsics: Table, placed: Table) -> FileCamera:
+def _camera(name: str, intrinsics: Table, placed: Table) -> FileCamera | Uncalibrated:
+    if placed.lacks(name) or placed.table(name).lacks("R", "t"):
+        return Uncalibrated(name, NO_POSE)
     lens, place = intrinsics.table(name), placed.table(name)
     return FileCamera(
         name=name,

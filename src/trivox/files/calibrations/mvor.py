@@ -16,7 +16,7 @@ import numpy as np
 
 from trivox.files.calibrations.checks import rotation_fault
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import FileCamera, FileRig, Format
+from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -33,11 +33,11 @@ def _read(document: Document) -> FileRig:
             f"{len(names)} ids, {len(lenses)} intrinsics and {len(places)} extrinsics must be equally many; "
             "repair the file"
         )
-    cameras = tuple(
+    cameras = [
         _camera(name, lens, Table({"extrinsics": place}, f"{document.where}, camera {name[:80]!r}"))
         for name, lens, place in zip(names, lenses, places, strict=True)
-    )
-    return FileRig(cameras, units="mm", up=_up(info))
+    ]
+    return FileRig.of(cameras, units="mm", up=_up(info))
 
 
 def _names(document: Document, info: Table) -> list[str]:
@@ -60,7 +60,9 @@ def _up(info: Table) -> tuple[float, float, float] | None:
     return float(x), float(y), float(z)
 
 
-def _camera(name: str, lens: Table, place: Table) -> FileCamera:
+def _camera(name: str, lens: Table, place: Table) -> FileCamera | Uncalibrated:
+    if place.lacks("extrinsics"):
+        return Uncalibrated(name, NO_POSE)
     world_from_cam = place.matrix("extrinsics", rows=4, columns=4)
     if said := rotation_fault(world_from_cam[:3, :3]):
         raise place.error(said)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import FileCamera, FileRig, Format, Units
+from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated, Units
 from trivox.files.calibrations.rotations import matrix_from_vector
 from trivox.files.calibrations.tables import Table
 
@@ -60,8 +60,8 @@ def _read(document: Document) -> FileRig:
     if len(stated) > 1 or not stated <= _UNITS.keys():
         raise top.error(f"'units' says {', '.join(sorted(stated))}; it must be one of mm, cm, m, the same everywhere")
     units = _UNITS[stated.pop()] if stated else None
-    cameras = tuple(_camera(table, document.where) for table in tables)
-    return FileRig(cameras, units, units_written=units is not None)
+    cameras = [_camera(table, document.where) for table in tables]
+    return FileRig.of(cameras, units, units_written=units is not None)
 
 
 def _camera_tables(top: Table, document: Document) -> list[Table]:
@@ -76,11 +76,11 @@ def _camera_tables(top: Table, document: Document) -> list[Table]:
     ]
 
 
-def _camera(table: Table, where: str) -> FileCamera:
+def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
     name = table.text("name")
+    if table.lacks(*_ROTATION, *_TRANSLATION):
+        return Uncalibrated(name, NO_POSE)
     named = Table(table.content, f"{where}, camera {name[:80]!r}")
-    if not any(key in named for key in _ROTATION + _TRANSLATION):
-        raise named.error("has intrinsics only; a rig needs where each camera stands: add R and T (x_cam = R X + T)")
     return FileCamera(
         name=name,
         K=named.matrix(*_K),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import AXES, FileCamera, FileRig, Format
+from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -27,12 +27,13 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document) -> FileRig:
     tables = Table(document.content, document.where).tables("cameras")
-    cameras = tuple(_camera(table, document.where) for table in tables)
-    return FileRig(cameras, units="cm", up=AXES["-y"])
+    return FileRig.of((_camera(table, document.where) for table in tables), units="cm", up=AXES["-y"])
 
 
-def _camera(table: Table, where: str) -> FileCamera:
+def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
     name = table.text("name")
+    if table.lacks("R", "t"):
+        return Uncalibrated(name, NO_POSE)
     named = Table(table.content, f"{where}, camera {name[:80]!r}")
     return FileCamera(
         name=name,

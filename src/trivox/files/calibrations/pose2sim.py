@@ -4,26 +4,22 @@
                 rotation (Rodrigues vector, world to camera)
 
 Pose2Sim writes metres and z up and marks every camera with `fisheye`; anipose (aniposelib) writes the same
-tables without that mark, in the unit of its calibration board and in the world of its first camera. Metres
-are the habit of both here, but a rig without Pose2Sim's mark that would then be wider than a playing field is
-refused until the caller states the unit, since it is most likely in millimetres.
+tables without that mark, in the unit of its calibration board and in the world of its first camera. Neither
+states any of this, so it stays a habit: metres for both, z up only with the mark.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tomli_w
 
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import AXES, FileCamera, FileRig, Format
+from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import matrix_from_vector, vector_from_matrix
 from trivox.files.calibrations.tables import Table
 
-_WIDEST_M = 200.0
 _CAMERA_KEYS = {"matrix", "distortions", "rotation", "translation"}
 
 
@@ -43,22 +39,20 @@ def _camera_tables(document: Document) -> list[tuple[str, dict[str, Any]]]:
 
 def _read(document: Document) -> FileRig:
     tables = _camera_tables(document)
-    cameras = tuple(_camera(key, value, document.where) for key, value in tables)
+    cameras = [_camera(key, value, document.where) for key, value in tables]
     if all("fisheye" in value for _, value in tables):
-        return FileRig(cameras, units="m", up=AXES["z"])
-    return FileRig(cameras, units=None if _too_wide(cameras) else "m")
+        return FileRig.of(cameras, units="m", up=AXES["z"], habit="Pose2Sim")
+    return FileRig.of(cameras, units="m", habit="Pose2Sim and anipose")
 
 
-def _too_wide(cameras: tuple[FileCamera, ...]) -> bool:
-    centres = [camera.R.T @ camera.t for camera in cameras]
-    return any(np.linalg.norm(a - b) > _WIDEST_M for a, b in combinations(centres, 2))
-
-
-def _camera(key: str, value: dict[str, Any], where: str) -> FileCamera:
+def _camera(key: str, value: dict[str, Any], where: str) -> FileCamera | Uncalibrated:
     table = Table(value, f"{where}, camera {key[:80]!r}")
+    name = table.text("name") if "name" in table else key
+    if table.lacks("rotation", "translation"):
+        return Uncalibrated(name, NO_POSE)
     table.refuse_fisheye()
     return FileCamera(
-        name=table.text("name") if "name" in table else key,
+        name=name,
         K=table.matrix("matrix"),
         R=matrix_from_vector(table.vector("rotation", length=3)),
         t=table.vector("translation", length=3),

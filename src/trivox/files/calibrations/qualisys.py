@@ -1,7 +1,7 @@
 """Qualisys Track Manager's calibration, `.qca.txt` (XML in spite of its name).
 
-Intrinsics are in 1/64 pixel, counted over the whole sensor and at 1080 lines: the visible part begins at
-`fov_video` left and top, and a lower `video_resolution` shrinks it (as Pose2Sim's reader does). `transform`
+Intrinsics are in 1/64 pixel, counted over the whole sensor: the visible part begins at `fov_video` left and top,
+and a `video_resolution` of fewer lines than the sensor has shrinks it. `transform`
 holds the camera's axes with y up and z backwards, and its centre in millimetres: R = diag(1, -1, -1) r, t =
 -R centre. The distortion terms are OpenCV's k1, k2, k3, p1, p2 as they are; dividing them by 64 too is a bug
 of some converters. z is up, as QTM sets up its worlds.
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import AXES, FileCamera, FileRig, Format
+from trivox.files.calibrations.records import AXES, NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 _SUBPIXELS = 64.0
+_NAMED_LINES = (2160, 1440, 1080, 720, 540, 480)
 _FLIP = np.diag([1.0, -1.0, -1.0])
 _DISTORTION = (
     "radialDistortion1",
@@ -42,15 +43,16 @@ def _read(document: Document) -> FileRig:
     elements = document.content.findall("cameras/camera")
     video = [element for element in elements if "video" in element.get("model", "").lower()]
     # In a mixed system only the video cameras have pictures.
-    cameras = tuple(_camera(element, document.where) for element in video or elements)
-    return FileRig(cameras, units="mm", up=AXES["z"])
+    return FileRig.of((_camera(element, document.where) for element in video or elements), units="mm", up=AXES["z"])
 
 
-def _camera(element: ET.Element, where: str) -> FileCamera:
+def _camera(element: ET.Element, where: str) -> FileCamera | Uncalibrated:
     top = Table(dict(element.attrib), f"{where}, camera")
     name = top.text("serial")
+    if lacks := _lacks(element):
+        return Uncalibrated(name, lacks)
     where = f"{where}, camera {name[:80]!r}"
-    scale = _scale(Table(dict(element.attrib), where))
+    scale = _scale(element, where)
     lens, view, place = (_part(element, tag, where) for tag in ("intrinsic", "fov_video", "transform"))
     left, top_px = view.number("left"), view.number("top")
     size = np.array([view.number("bottom") - top_px + 1, view.number("right") - left + 1]) * scale
@@ -74,13 +76,42 @@ def _part(element: ET.Element, tag: str, where: str) -> Table:
     return Table(dict(part.attrib), f"{where}, {tag}")
 
 
-def _scale(camera: Table) -> float:
-    if "video_resolution" not in camera:
+def _lacks(element: ET.Element) -> str | None:
+    if element.get("calibrated", "").strip().casefold() in ("false", "0"):
+        return "is marked as not calibrated"
+    for tag, lacks in (("transform", NO_POSE), ("intrinsic", NO_LENS)):
+        part = element.find(tag)
+        if part is None or Table(dict(part.attrib), "").lacks(*part.attrib):
+            return lacks
+    return None
+
+
+def _scale(element: ET.Element, where: str) -> float:
+    """Lines of the picture by lines of the sensor."""
+    camera = Table(dict(element.attrib), where)
+    if camera.lacks("video_resolution"):
         return 1.0
-    lines = camera.text("video_resolution").removesuffix("p")
+    said, full = camera.text("video_resolution").strip(), _full_lines(element, where)
+    lines = said.removesuffix("p")
     if not (lines.isascii() and lines.isdigit() and 0 < len(lines) < 6 and int(lines) > 0):
-        raise camera.error(f"'video_resolution' is {lines[:20]!r}, expected for example '1080p'; correct the file")
-    return int(lines) / 1080
+        raise camera.error(f"'video_resolution' is {said[:20]!r}, expected for example '1080p'; correct the file")
+    if int(lines) > full:
+        raise camera.error(f"'video_resolution' is {said!r}, but the sensor has {full} lines; correct the file")
+    return int(lines) / full
+
+
+def _full_lines(element: ET.Element, where: str) -> int:
+    """What the sensor's own resolution is called: 1080 where nothing tells, and for sensors of 1088 lines, which are
+    padded to a multiple of 16. Cameras mounted in portrait count their lines along the other side."""
+    lens, view = (element.find(tag) for tag in ("intrinsic", "fov_video_max"))
+    sides: list[float] = []
+    if lens is not None and not (table := Table(dict(lens.attrib), where)).lacks("sensorMaxU", "sensorMaxV"):
+        sides = [table.number(f"sensorMax{axis}") / _SUBPIXELS + 1 for axis in "UV"]
+    elif view is not None:
+        table = Table(dict(view.attrib), where)
+        sides = [table.number(high) - table.number(low) + 1 for high, low in (("right", "left"), ("bottom", "top"))]
+    lines = round(min(sides, default=1080))
+    return next((named for named in _NAMED_LINES if named <= lines <= 1.01 * named), lines)
 
 
 def _intrinsics(lens: Table, left: float, top: float, scale: float) -> NDArray[np.float64]:

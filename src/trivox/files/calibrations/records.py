@@ -6,7 +6,7 @@ the file's pixel origin. `conversion.py` turns it into a `Rig` and back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from trivox.files.calibrations.documents import Document
 from trivox.geometry.distortion import DistortionModel
+from trivox.geometry.rig import camera_name
 
 Units = Literal["mm", "cm", "m"]
 UpAxis = Literal["x", "-x", "y", "-y", "z", "-z"]
@@ -43,6 +44,24 @@ class FileCamera:
     image_hw: tuple[int, int] | None = None
     quarter_turns: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", camera_name(self.name))
+
+
+NO_POSE = "has intrinsics only, no pose"
+NO_LENS = "has no intrinsics"
+
+
+@dataclass(frozen=True)
+class Uncalibrated:
+    """A camera that its file names without saying all that a camera needs; `lacks` continues "camera NAME ..."."""
+
+    name: str
+    lacks: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", camera_name(self.name))
+
 
 @dataclass(frozen=True)
 class FileRig:
@@ -51,7 +70,9 @@ class FileRig:
     units          of t; None where neither file nor format says.
     units_written  the file itself states them, so that a caller may not overrule them.
     up             unit vector, None where neither file nor format says.
+    habit          whose habit units and up are, where neither the file nor the definition of its format says.
     first_pixel    coordinate of the centre of the top-left pixel: 0 in most formats, 0.5 in ours.
+    uncalibrated   further cameras of the file, which cannot be used.
     """
 
     cameras: tuple[FileCamera, ...]
@@ -60,6 +81,35 @@ class FileRig:
     up: tuple[float, float, float] | None = None
     distortion_model: DistortionModel = "opencv"
     first_pixel: float = 0.0
+    habit: str | None = None
+    uncalibrated: tuple[Uncalibrated, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        found: Iterable[FileCamera | Uncalibrated],
+        units: Units | None,
+        *,
+        units_written: bool = False,
+        up: tuple[float, float, float] | None = None,
+        distortion_model: DistortionModel = "opencv",
+        habit: str | None = None,
+    ) -> FileRig:
+        """The rig of all that a file names. Programs that know no pose yet write zeros for it: one camera may define
+        the world, but where several have no rotation and no translation, none of these was placed."""
+        found = tuple(found)
+        cameras = [camera for camera in found if isinstance(camera, FileCamera)]
+        at_zero = [camera for camera in cameras if np.array_equal(camera.R, np.eye(3)) and not camera.t.any()]
+        unplaced = [Uncalibrated(camera.name, NO_POSE) for camera in at_zero] if len(at_zero) > 1 else []
+        return cls(
+            tuple(camera for camera in cameras if not unplaced or all(camera is not other for other in at_zero)),
+            units,
+            units_written,
+            up,
+            distortion_model,
+            habit=habit,
+            uncalibrated=(*(camera for camera in found if isinstance(camera, Uncalibrated)), *unplaced),
+        )
 
 
 @dataclass(frozen=True)

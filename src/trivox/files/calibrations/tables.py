@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from trivox.errors import InputError
 
 _LARGEST = 1e12
+# How programs without a word for nothing write it.
+_NOTHING = {"", "null", "none", "nan", "n/a", "~"}
 
 
 class Table:
@@ -39,6 +41,10 @@ class Table:
             if key in self.content:
                 return self.content[key]
         raise self.error(f"{' or '.join(repr(key) for key in keys)} is missing; add it to the file")
+
+    def lacks(self, *keys: str) -> bool:
+        """Whether none of `keys` is there with a value: null, its word, NaN and empty lists are none."""
+        return all(_is_nothing(self.content.get(key)) for key in keys)
 
     def table(self, key: str) -> Table:
         return Table(self.get(key), f"{self.where}, {key}")
@@ -133,6 +139,12 @@ class Table:
         if not math.isfinite(number) or abs(number) > _LARGEST:
             raise self.error(f"{key!r} holds {_short(value)}, which is no usable number; calibrate again")
         return number
+
+
+def _is_nothing(value: Any, depth: int = 2) -> bool:
+    if isinstance(value, list):
+        return depth > 0 and all(_is_nothing(item, depth - 1) for item in value[:64])
+    return value is None or (isinstance(value, (str, float)) and str(value).strip().casefold() in _NOTHING)
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trivox.files.calibrations.documents import Document
-from trivox.files.calibrations.records import AXES, FileCamera, FileRig, Format
+from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -26,11 +26,13 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document) -> FileRig:
     top = Table(document.content, document.where)
-    cameras = tuple(_camera(name, top.table(name)) for name in top.content)
-    return FileRig(cameras, units="mm", up=AXES["z"])
+    cameras = [_camera(name, top.table(name)) for name in top.content]
+    return FileRig.of(cameras, units="mm", up=AXES["z"], habit="VoxelPose (Campus, Shelf)")
 
 
-def _camera(name: str, table: Table) -> FileCamera:
+def _camera(name: str, table: Table) -> FileCamera | Uncalibrated:
+    if table.lacks("R", "T"):
+        return Uncalibrated(name, NO_POSE)
     R, (k1, k2, k3), (p1, p2) = table.matrix("R"), table.vector("k", length=3), table.vector("p", length=2)
     K = np.eye(3)
     K[0] = table.number("fx"), 0.0, table.number("cx")
