@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trivox.geometry.distortion import turning_radius_squared
+from trivox.geometry.distortion import turning_reach
 from trivox.geometry.rig import Rig
 
 _CLOSEST_MM = 50.0
@@ -78,7 +78,7 @@ def rig_facts(rig: Rig) -> RigFacts:
     distances, centre = rig.baselines_mm, axes_centre_mm(rig)
     return RigFacts(
         cameras=len(rig),
-        distortion_model=rig.cameras.distortion_model,
+        distortion_model=" and ".join(sorted(set(rig.cameras.distortion_models))),
         up=None if rig.up is None else _triple(rig.up),
         baselines_mm=(distances.min().item(), distances.max().item()) if len(distances) else None,
         centre_mm=None if centre is None else _triple(centre),
@@ -189,12 +189,10 @@ def _check_folding(rig: Rig) -> Iterator[str]:
     cameras = rig.cameras.to(dtype=torch.float64)
     if cameras.image_hw is None:
         return
-    r2 = turning_radius_squared(cameras.distortion)
-    k1, k2, k3 = cameras.distortion[:, 0], cameras.distortion[:, 1], cameras.distortion[:, 4]
-    reach = r2.sqrt() * (1 + r2 * (k1 + r2 * (k2 + r2 * k3)))
+    reach = turning_reach(cameras.distortion, cameras.distortion_model)
     corner = cameras.normalised_from_pixels(_corners_px(cameras.image_hw.double())).norm(dim=-1).amax(-1)
     for i, name in enumerate(rig.names):
-        if torch.isfinite(r2[i]) and reach[i] < corner[i]:
+        if reach[i] < corner[i]:
             radius_px = reach[i].item() * cameras.K[i, 0, 0].item()
             yield (
                 f"camera {name}: its distortion turns back {radius_px:.0f} px from the centre, inside the "

@@ -122,7 +122,7 @@ def test_a_batch_of_lenses_equals_a_loop() -> None:
 def test_radius_grows_far_beyond_the_turning_point(k1: float) -> None:
     """The bare polynomial would fold far rays back into the picture."""
     lens = _coefficients((k1, 0.0, 0.0, 0.0, 0.0))
-    assert turning_radius_squared(lens) == pytest.approx(-1 / (3 * k1))
+    assert turning_radius_squared(lens, "opencv") == pytest.approx(-1 / (3 * k1))
     radius = torch.linspace(0.0, 20.0, 2000, dtype=torch.float64)
     out = distort(torch.stack([radius, torch.zeros_like(radius)], -1), lens, "opencv")[:, 0]
     assert (out.diff() > 0).all()
@@ -130,7 +130,7 @@ def test_radius_grows_far_beyond_the_turning_point(k1: float) -> None:
 
 def test_lenses_that_only_grow_have_no_turning_point() -> None:
     lenses = torch.tensor([[0.1, 0.2, 0, 0, 0.1], [0.0] * 5], dtype=torch.float64)
-    assert torch.isinf(turning_radius_squared(lenses)).all()
+    assert torch.isinf(turning_radius_squared(lenses, "opencv")).all()
 
 
 def test_inverse_2x2() -> None:

@@ -18,7 +18,6 @@ from torch import Tensor
 from trivox.doctor.evidence import Evidence
 from trivox.doctor.placing_kernel import NEAREST_MM, SCALE_PX, place, undo_lenses
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import TANGENTIAL_FACTOR, trusted_radius_squared
 
 # Pairs of views that propose a point; of dozens of cameras only some.
 _MOST_PAIRS = 45
@@ -82,17 +81,11 @@ def rays_of(evidence: Evidence, cameras: Cameras) -> Rays:
     normalised = cameras.normalised_from_pixels(points_px)
     if cameras.has_distortion:
         normalised = normalised.contiguous()
-        undo_lenses(normalised.numpy(), _lens_rows(cameras).numpy())
+        undo_lenses(normalised.numpy(), cameras.lens_rows.numpy())
     # Pixels are squares, nearly; a mean focal length serves both axes.
     focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()
     gain = focal[:, None] / evidence.crop_px.movedim(1, 0).flatten(1, 2)
     return Rays(normalised.movedim(0, 1), gain.T, evidence.weights.movedim(1, 0).flatten(1, 2).T)
-
-
-def _lens_rows(cameras: Cameras) -> Float[Tensor, "V 7"]:
-    lens = cameras.distortion.double()
-    factor = torch.full_like(lens[:, :1], TANGENTIAL_FACTOR[cameras.distortion_model])
-    return torch.cat([lens, trusted_radius_squared(lens)[:, None], factor], -1)
 
 
 def fit(rays: Rays, cameras: Cameras, start_mm: Float[Tensor, "M 3"] | None = None) -> Fit:

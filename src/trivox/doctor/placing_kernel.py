@@ -112,7 +112,7 @@ def _step(x, y, z, m, rays, gain, seen, R, t):
 
 @compiled
 def undo_lenses(points, lenses):  # type: ignore[no-untyped-def]
-    """Undistort normalised points (V, M, 2) where they are; a lens is a row of `lens_kernel.py`."""
+    """Undistort normalised points (V, M, 2) where they are; a lens is one of `Cameras.lens_rows`."""
     for v in range(points.shape[0]):
         for m in range(points.shape[1]):
             points[v, m, 0], points[v, m, 1] = undistorted(points[v, m, 0], points[v, m, 1], lenses[v])

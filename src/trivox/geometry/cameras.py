@@ -1,19 +1,46 @@
-"""Pinhole cameras with lens distortion: project, undo the lens, and follow what happens to the picture.
+"""Cameras with lens distortion: project, undo the lens, and follow what happens to the picture.
 
 Conventions: `x_cam = R x_world + t_mm`, OpenCV axes (x right, y down, z forward), millimetres, pixel origin at the
 *corner* of the top-left pixel (its centre is at 0.5, 0.5), so that resizing multiplies `K[:2]` and cropping
 subtracts from the principal point. A change of the picture returns a new object, named by a participle.
+
+Which points meet which cameras (`*b` are the cameras' batch axes, the last of which is the view axis):
+
+    world points (*b, N, 3)     each camera has points of its own; an axis of 1 broadcasts
+    world points (*a, N, 3)     with *a = *b without the view axis: every view sees the points of its item;
+                                (B, J, 3) in cameras (B, V) gives (B, V, J, 2)
+    world points (N, 3)         every camera sees them
+    world points with more axes than *b: those at the cameras' places must be 1, (F, 1, J, 3) in cameras (V,)
+    pixels (..., *b, N, 2)      always belong to cameras: never fewer axes, but for (N, 2)
+
+Anything else raises InputError; axes are counted, never guessed from sizes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from trivox.geometry.distortion import DistortionModel, distort, inverse_2x2, undistort
+from trivox.geometry import camera_input
+from trivox.geometry.distortion import (
+    DISTORTION_MODELS,
+    FISHEYE,
+    DistortionModel,
+    distort,
+    distortion_jacobian,
+    inverse_2x2,
+    lens_rows,
+    tilt_angles,
+    tilt_rotation,
+    undistort,
+)
 from trivox.geometry.tensors import TensorDataclass
 
 # Depths are kept this far from zero, where projection has no value.
@@ -24,16 +51,58 @@ SMALLEST_DEPTH_MM = 1e-3
 class Cameras(TensorDataclass):
     """Any batch of cameras, `*b`; a rig is `(V,)`, a batch of rigs `(B, V)`.
 
-    `distortion` holds k1, k2, p1, p2, k3 in OpenCV's order, read by `distortion_model`.
-    `image_hw` is the size (height, width) of the calibrated picture in pixels, or None where it is unknown.
+    `distortion` holds the coefficients of `distortion_model` (their order is in distortion.py): "opencv" with 5, 8, 12
+    or 14 of them (0, 1, 2 and 4 are completed by zeros), "human36m" with 5, "fisheye" with 4. Where models differ from
+    camera to camera, `distortion_model` is a tensor of places in `DISTORTION_MODELS`, and shorter lenses end in zeros;
+    `Cameras.stack` makes such a rig out of single cameras. `image_hw` is the size (height, width) of the calibrated
+    picture in pixels, or None where it is unknown.
+
+    Raises InputError where shapes, types or the number of coefficients do not fit.
     """
 
     K: Float[Tensor, "*b 3 3"]
     R: Float[Tensor, "*b 3 3"]
     t_mm: Float[Tensor, "*b 3"]
-    distortion: Float[Tensor, "*b 5"]
-    distortion_model: DistortionModel = "opencv"
+    distortion: Float[Tensor, "*b K"]
+    distortion_model: DistortionModel | Int[Tensor, "*b"] = "opencv"
     image_hw: Int[Tensor, "*b 2"] | None = None
+
+    def __post_init__(self) -> None:
+        camera_input.check_fields(self.K, self.R, self.t_mm, self.distortion, self.image_hw)
+        lens = camera_input.canonical_lens(self.distortion, self.distortion_model)
+        object.__setattr__(self, "distortion", lens[0])
+        object.__setattr__(self, "distortion_model", lens[1])
+
+    @classmethod
+    def _joined(cls, items: Sequence[Cameras], join: Callable[[list[Tensor]], Tensor]) -> Cameras:  # pyright: ignore[reportIncompatibleMethodOverride]
+        assert items, "there is nothing to join"
+        distortion, model = camera_input.joined_lenses([(c.distortion, c.distortion_model) for c in items], join)
+        K, R, t_mm = (join([getattr(c, name) for c in items]) for name in ("K", "R", "t_mm"))
+        sizes = [c.image_hw for c in items if c.image_hw is not None]
+        return cls(K, R, t_mm, distortion, model, join(sizes) if len(sizes) == len(items) else None)
+
+    @classmethod
+    def from_opencv(
+        cls,
+        K: ArrayLike | Tensor | Sequence[Any],
+        R: ArrayLike | Tensor | Sequence[Any],
+        t_mm: ArrayLike | Tensor | Sequence[Any],
+        dist: ArrayLike | Tensor | Sequence[Any] | None = None,
+        image_hw: ArrayLike | Tensor | Sequence[Any] | None = None,
+        *,
+        distortion_model: DistortionModel | Sequence[DistortionModel] = "opencv",
+    ) -> Cameras:
+        """Cameras from what OpenCV's calibration gives, one `(3, 3)` K or a batch `(V, 3, 3)`, in float64.
+
+        K has OpenCV's pixel centres at whole numbers: half a pixel is added to its principal point. R are matrices or
+        rotation vectors (rvec), world to camera; t_mm is tvec in millimetres. `dist` has 0, 1, 2, 4, 5, 8, 12 or 14
+        coefficients of the camera, or a list of such per camera, or None for no distortion; with
+        `distortion_model="fisheye"` (one name, or one per camera) the four of cv2.fisheye. `image_hw` is (height,
+        width), for all or per camera.
+
+        Raises InputError where something does not fit.
+        """
+        return cls(*camera_input.from_opencv(K, R, t_mm, dist, image_hw, distortion_model))
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -56,62 +125,110 @@ class Cameras(TensorDataclass):
 
     @property
     def has_distortion(self) -> bool:
-        """False only where every coefficient of every camera is exactly zero."""
+        """False only where every coefficient of every camera is exactly zero, and none is a fisheye."""
+        if self.distortion_model not in ("opencv", "human36m"):
+            return True
         return bool((self.distortion != 0).any())
 
-    def depth_mm(self, points_mm: Float[Tensor, "*#b N 3"]) -> Float[Tensor, "*b N"]:
-        """Distance in front of each camera along its axis; negative behind it."""
-        cameras, points_mm = self._promoted(points_mm)
-        return (points_mm @ cameras.R[..., 2, :, None])[..., 0] + cameras.t_mm[..., 2, None]
+    @property
+    def distortion_models(self) -> tuple[DistortionModel, ...]:
+        """The name of each camera's model, in the order of the flattened batch."""
+        if isinstance(self.distortion_model, str):
+            return (self.distortion_model,) * self.batch_shape.numel()
+        return tuple(DISTORTION_MODELS[i] for i in self.distortion_model.flatten().tolist())
 
-    def project(self, points_mm: Float[Tensor, "*#b N 3"]) -> Float[Tensor, "*b N 2"]:
+    @property
+    def lens_rows(self) -> Float[Tensor, "*b 24"]:
+        """The lenses as the kernels read them (`distortion.lens_rows`)."""
+        return lens_rows(self.distortion, self.distortion_model)
+
+    def depth_mm(self, points_mm: Float[Tensor, "*p N 3"]) -> Float[Tensor, "*q N"]:
+        """Distance in front of each camera along its axis; negative behind it. At least float32."""
+        cameras, points_mm = self._met(points_mm, of_world=True)
+        with _full_precision(points_mm):
+            return (points_mm @ cameras.R[..., 2, :, None])[..., 0] + cameras.t_mm[..., 2, None]
+
+    def project(self, points_mm: Float[Tensor, "*p N 3"]) -> Float[Tensor, "*q N 2"]:
         """Pixels of world points through lens and K. The same formula holds behind a camera: ask `depth_mm`.
 
         Points within a micrometre of the camera's plane are projected as if that far in front of it: finite
-        points have finite pixels and gradients. The result has the finer precision of points and cameras, here
-        and wherever points are given.
+        points have finite pixels and gradients. The result has the finer precision of points and cameras, at least
+        float32, here and wherever points are given.
         """
-        cameras, points_mm = self._promoted(points_mm)
-        in_cam = points_mm @ cameras.R.mT + cameras.t_mm[..., None, :]
+        cameras, points_mm = self._met(points_mm, of_world=True)
+        with _full_precision(points_mm):
+            in_cam = cameras._in_cameras(points_mm)
+            normalised = in_cam[..., :2] / in_cam[..., 2:]
+            if self.has_distortion:
+                normalised = distort(normalised, cameras.distortion, cameras.distortion_model)
+            return cameras.pixels_from_normalised(normalised)
+
+    def project_with_slope(
+        self, points_mm: Float[Tensor, "*p N 3"]
+    ) -> tuple[Float[Tensor, "*q N 2"], Float[Tensor, "*q N 2 3"]]:
+        """`project`, and the derivative of the pixels with respect to the points, per mm."""
+        cameras, points_mm = self._met(points_mm, of_world=True)
+        with _full_precision(points_mm):
+            in_cam = cameras._in_cameras(points_mm)
+            normalised = in_cam[..., :2] / in_cam[..., 2:]
+            R = cameras.R[..., None, :, :]
+            slope = (R[..., :2, :] - normalised[..., None] * R[..., 2:, :]) / in_cam[..., 2:, None]
+            if self.has_distortion:
+                lens = cameras.distortion, cameras.distortion_model
+                slope = distortion_jacobian(normalised, *lens) @ slope
+                normalised = distort(normalised, *lens)
+            return cameras.pixels_from_normalised(normalised), cameras.K[..., None, :2, :2] @ slope
+
+    def _in_cameras(self, points_mm: Tensor) -> Tensor:
+        """Camera coordinates, never at a depth of zero."""
+        in_cam = points_mm @ self.R.mT + self.t_mm[..., None, :]
         depth = in_cam[..., 2:]
-        normalised = in_cam[..., :2] / torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)
-        if self.has_distortion:
-            normalised = distort(normalised, cameras.distortion, self.distortion_model)
-        return cameras.pixels_from_normalised(normalised)
+        return torch.cat([in_cam[..., :2], torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)], -1)
 
-    def pixels_from_normalised(self, points: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
+    def pixels_from_normalised(self, points: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
         """Apply K (skew included) to points of the plane at depth 1."""
-        cameras, points = self._promoted(points)
-        return points @ cameras.K[..., :2, :2].mT + cameras.K[..., None, :2, 2]
+        cameras, points = self._met(points)
+        with _full_precision(points):
+            return points @ cameras.K[..., :2, :2].mT + cameras.K[..., None, :2, 2]
 
-    def normalised_from_pixels(self, points_px: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
+    def normalised_from_pixels(self, points_px: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
         """Undo K (skew included): points of the plane at depth 1, still distorted."""
-        cameras, points_px = self._promoted(points_px)
-        return (points_px - cameras.K[..., None, :2, 2]) @ inverse_2x2(cameras.K[..., :2, :2]).mT
+        cameras, points_px = self._met(points_px)
+        with _full_precision(points_px):
+            return (points_px - cameras.K[..., None, :2, 2]) @ inverse_2x2(cameras.K[..., :2, :2]).mT
 
-    def undistorted_points(self, points_px: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
+    def undistorted_points(self, points_px: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
         """Where the same rays would meet the picture of a camera with this K and no lens distortion, in pixels."""
+        cameras, points_px = self._met(points_px)
         if not self.has_distortion:
-            return points_px
-        cameras, points_px = self._promoted(points_px)
-        normalised = cameras.normalised_from_pixels(points_px)
-        return cameras.pixels_from_normalised(undistort(normalised, cameras.distortion, self.distortion_model))
+            shape = torch.broadcast_shapes(points_px.shape[:-2], self.batch_shape)
+            return points_px.expand(*shape, *points_px.shape[-2:])
+        with _full_precision(points_px):
+            normalised = cameras.normalised_from_pixels(points_px)
+            return cameras.pixels_from_normalised(undistort(normalised, cameras.distortion, cameras.distortion_model))
 
-    def _promoted(self, points: Tensor) -> tuple[Cameras, Tensor]:
-        """Cameras and points in the finer precision of the two."""
-        dtype = torch.promote_types(points.dtype, self.K.dtype)
+    def _met(self, points: Tensor, *, of_world: bool = False) -> tuple[Cameras, Tensor]:
+        """Cameras and points in the finer precision of the two, with axes that broadcast as the module says."""
+        points = camera_input.aligned(points, self.batch_shape, lacks_view=of_world)
+        dtype = torch.promote_types(torch.promote_types(points.dtype, self.K.dtype), torch.float32)
         return self if self.K.dtype == dtype else self.to(dtype), points.to(dtype)
 
     def without_distortion(self) -> Cameras:
         """The ideal cameras that `undistorted_points` speaks of."""
-        return replace(self, distortion=torch.zeros_like(self.distortion))
+        if self.distortion_model == "human36m":
+            return replace(self, distortion=torch.zeros_like(self.distortion))
+        return replace(self, distortion=self.distortion.new_zeros(*self.batch_shape, 5), distortion_model="opencv")
 
-    def cropped(self, boxes_px: Float[Tensor, "*b 4"]) -> Cameras:
-        """Cameras of the pictures cut to `boxes_px` (x0, y0, x1, y1); a box may leave the picture."""
-        K = self.K.clone()
+    def cropped(self, boxes_px: Float[Tensor, "*p 4"]) -> Cameras:
+        """Cameras of the pictures cut to `boxes_px` (x0, y0, x1, y1); a box may leave the picture.
+
+        More axes than the cameras', as in boxes (B, V, 4) of cameras (V,), repeat the cameras, here and below.
+        """
+        cameras, boxes_px = self._repeated_to(boxes_px, 1)
+        K = cameras.K.clone()
         K[..., :2, 2] = K[..., :2, 2] - boxes_px[..., :2]
         size = (boxes_px[..., [3, 2]] - boxes_px[..., [1, 0]]).round().long()
-        return replace(self, K=K, image_hw=size)
+        return replace(cameras, K=K, image_hw=size.expand(*cameras.batch_shape, 2))
 
     def expanded(self, *batch_shape: int) -> Cameras:
         """The same cameras repeated (without copying) to a larger batch; `(V,)` becomes `(B, V)`."""
@@ -119,53 +236,89 @@ class Cameras(TensorDataclass):
         assert extra >= 0, f"cannot expand a batch of {tuple(self.batch_shape)} to {batch_shape}"
         return self.map(lambda t: t.expand(*batch_shape, *t.shape[len(self.batch_shape) :]))
 
-    def scaled(self, factors: Float[Tensor, "*#b 2"]) -> Cameras:
+    def _repeated_to(self, change: Tensor, inner: int) -> tuple[Cameras, Tensor]:
+        """Cameras with the batch axes of what changes their pictures, whose last `inner` axes are its own."""
+        change = camera_input.aligned(change, self.batch_shape, inner=inner)
+        shape = torch.broadcast_shapes(self.batch_shape, change.shape[: change.ndim - inner])
+        return self if shape == self.batch_shape else self.expanded(*shape), change
+
+    def scaled(self, factors: Float[Tensor, "*p 2"]) -> Cameras:
         """Cameras of the pictures stretched by `factors` (x, y)."""
-        factors = factors.to(self.K)
+        cameras, factors = self._repeated_to(factors.to(self.K), 1)
         rows = torch.cat([factors, torch.ones_like(factors[..., :1])], dim=-1)
-        hw = self.image_hw
+        hw = cameras.image_hw
         if hw is not None:
             hw = (hw * factors.flip(-1)).round().long()
-        return replace(self, K=self.K * rows[..., None], image_hw=hw)
+        return replace(cameras, K=cameras.K * rows[..., None], image_hw=hw)
 
-    def resized(self, image_hw: tuple[int, int]) -> Cameras:
+    def resized(self, image_hw: tuple[int, int] | Int[Tensor, "*p 2"]) -> Cameras:
         """Cameras of the pictures resized to `image_hw` (height, width). Needs the present size."""
         assert self.image_hw is not None, "resized needs image_hw; use scaled(factors) where the size is unknown"
-        new_hw = torch.tensor(image_hw, device=self.K.device)
-        factors = (new_hw / self.image_hw.to(self.K.dtype)).flip(-1)
-        return replace(self.scaled(factors), image_hw=new_hw.expand(*self.batch_shape, 2))
+        new_hw = torch.as_tensor(image_hw, device=self.K.device)
+        cameras, new_hw = self._repeated_to(new_hw, 1)
+        assert cameras.image_hw is not None
+        factors = (new_hw / cameras.image_hw.to(self.K.dtype)).flip(-1)
+        return replace(cameras.scaled(factors), image_hw=new_hw.expand(*cameras.batch_shape, 2))
 
-    def turned(self, quarter_turns: Int[Tensor, "*#b"]) -> Cameras:
+    def turned(self, quarter_turns: Int[Tensor, "*p"]) -> Cameras:
         """Cameras of the pictures turned clockwise by quarter turns. Needs the present size.
 
-        The camera turns about its own axis with the picture, so its position stays; the tangential terms of the
-        lens turn like a vector. A clockwise quarter turn sends pixel (x, y) to (h - y, x).
+        The camera turns about its own axis with the picture, so its position stays; the vectors of the lens turn with
+        it. A clockwise quarter turn sends pixel (x, y) to (h - y, x).
         """
         assert self.image_hw is not None, "turned needs image_hw"
-        turns = quarter_turns.to(self.K.device).expand(self.batch_shape) % 4
-        result: Cameras = self
+        cameras, quarter_turns = self._repeated_to(quarter_turns.to(self.K.device), 0)
+        turns = quarter_turns.expand(cameras.batch_shape) % 4
+        result = cameras
         for step in (1, 2, 3):
             result = _where(turns >= step, result._turned_once(), result)
         return result
 
     def _turned_once(self) -> Cameras:
         assert self.image_hw is not None
-        k = self.distortion
         quarter = self.K.new_tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
         turned_K = quarter @ self.K @ quarter.mT
         turned_K[..., 0, 2] += self.image_hw[..., 0]
-        distortion = torch.stack([k[..., 0], k[..., 1], k[..., 3], -k[..., 2], k[..., 4]], dim=-1)
+        distortion, turn = self._turned_lens(quarter)
         return Cameras(
             turned_K,
-            quarter @ self.R,
-            (quarter @ self.t_mm[..., None])[..., 0],
+            turn @ self.R,
+            (turn @ self.t_mm[..., None])[..., 0],
             distortion,
             self.distortion_model,
             self.image_hw.flip(-1),
         )
 
-    def moved(self, world_from_new: Float[Tensor, "*#b 4 4"]) -> Cameras:
-        """The same cameras in a new world, given the rigid transform that takes new coordinates to the old."""
+    def _turned_lens(self, quarter: Tensor) -> tuple[Tensor, Tensor]:
+        """Coefficients once the picture is turned by a quarter, and the turn of the camera that goes with them.
+
+        The rotation of a tilted sensor, seen in the turned axes, is a tilt by other angles after a small turn about the
+        optical axis; that turn is the camera's. Everything before the tilt turns as the camera does.
+        """
+        k = self.distortion
+        if self.distortion_model == "fisheye":
+            return k, quarter
+        turn, columns = quarter, list(k.unbind(-1))
+        if len(columns) >= 14:
+            angles, small_turn = tilt_angles(quarter @ tilt_rotation(k[..., 12:14]) @ quarter.mT)
+            turn = small_turn @ quarter
+            columns[12:14] = angles.unbind(-1)
+        # Vectors (x, y) among the coefficients; p2 is the x of the tangential one.
+        for x, y in ((3, 2), (8, 10), (9, 11)):
+            if x < len(columns):
+                columns[x] = turn[..., 0, 0] * k[..., x] + turn[..., 0, 1] * k[..., y]
+                columns[y] = turn[..., 1, 0] * k[..., x] + turn[..., 1, 1] * k[..., y]
+        turned = torch.stack(columns, dim=-1)
+        if isinstance(self.distortion_model, Tensor):
+            turned = torch.where((self.distortion_model == FISHEYE)[..., None], k, turned)
+        return turned, turn
+
+    def moved(self, world_from_new: Float[Tensor, "*p 4 4"]) -> Cameras:
+        """The same cameras in a new world, given the rigid transform that takes new coordinates to the old.
+
+        Transforms (B, 4, 4) of cameras (B, V) are one for each rig.
+        """
+        world_from_new = camera_input.aligned(world_from_new, self.batch_shape, lacks_view=True)
         rotation, shift_mm = world_from_new[..., :3, :3], world_from_new[..., :3, 3]
         t_mm = (self.R @ shift_mm[..., None])[..., 0] + self.t_mm
         return replace(self, R=self.R @ rotation, t_mm=t_mm)
@@ -181,3 +334,9 @@ def _where(mask: Tensor, yes: Cameras, no: Cameras) -> Cameras:
         distortion=torch.where(mask[..., None], yes.distortion, no.distortion),
         image_hw=torch.where(mask[..., None], yes.image_hw, no.image_hw),
     )
+
+
+def _full_precision(points: Tensor) -> AbstractContextManager[Any]:
+    """World coordinates need float32: the half precision of an autocast rounds metres to millimetres or worse."""
+    device = points.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

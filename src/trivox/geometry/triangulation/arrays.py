@@ -19,7 +19,7 @@ class CameraArrays(NamedTuple):
     K_inverse: Array  # (C, V, 2, 2) of the left part of K
     R: Array  # (C, V, 3, 3)
     t_mm: Array  # (C, V, 3)
-    lens: Array  # (C, V, 7) see lens_kernel.py
+    lens: Array  # (C, V, 24) see distortion.lens_rows
     centre_mm: Array  # (C, V, 3)
     spread: Array  # (C, V) place of each camera in farthest-point order
     has_lens: bool

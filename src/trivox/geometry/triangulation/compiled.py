@@ -1,9 +1,9 @@
 """Plain Python functions over numbers and arrays, turned into machine code by numba.
 
 `compiled` functions are called from Python: compiled at their first call (a few seconds), kept on disk, free
-of Python's lock. `inlined` functions are the pieces they are written in. Reference counting is switched off
-and every piece is pasted into its caller, which makes them five times faster; so no function here may make or
-slice an array (numba refuses to compile one that does, but for views of rows).
+of Python's lock. `inlined` functions are the pieces they are written in, `called` ones those that are rarely needed.
+Reference counting is switched off and every inlined piece is pasted into its caller, which makes them five times
+faster; so no function here may make or slice an array (numba refuses to compile one that does, but for views of rows).
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """A piece of a compiled function."""
     # The type checker of a test run may have wrapped the function; numba needs the bare one.
     return numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
+
+
+def called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece that is rarely needed: called, not pasted, so that it does not make its callers large."""
+    return numba.njit(**_OPTIONS)(inspect.unwrap(function))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import TANGENTIAL_FACTOR, inverse_2x2, trusted_radius_squared
+from trivox.geometry.distortion import LENS_COLUMNS, inverse_2x2
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation.arrays import CameraArrays, Results, scratch
 from trivox.geometry.triangulation.joint_kernel import triangulate_joints
@@ -94,7 +94,8 @@ def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Tas
     weights = weights.to(points_px.device, double).reshape(size, views, joints)
     if not bool(sound.all()):
         weights = torch.where(sound[..., None], weights, 0.0)
-    dtype = points_px.dtype if points_px.is_floating_point() else double
+    # Half precision would round metres to millimetres or worse.
+    dtype = torch.promote_types(points_px.dtype, torch.float32) if points_px.is_floating_point() else double
     points_px = points_px.to(double).reshape(size, views, joints, 2)
     return Task(points_px, weights, cameras, torch.Size(batch), dtype)
 
@@ -152,10 +153,8 @@ def run(
 
 def camera_arrays(cameras: Cameras) -> CameraArrays:
     """C rigs of V cameras for the kernels."""
-    distortion = cameras.distortion
-    factor = torch.full_like(distortion[..., :1], TANGENTIAL_FACTOR[cameras.distortion_model])
     has_lens = cameras.has_distortion
-    trusted = trusted_radius_squared(distortion)[..., None] if has_lens else factor
+    lens = _array(cameras.lens_rows) if has_lens else np.zeros((*cameras.batch_shape, LENS_COLUMNS))
     centre_mm = _array(cameras.position_mm)
     return CameraArrays(
         P=_array(cameras.pixel_from_world),
@@ -163,7 +162,7 @@ def camera_arrays(cameras: Cameras) -> CameraArrays:
         K_inverse=_array(inverse_2x2(cameras.K[..., :2, :2])),
         R=_array(cameras.R),
         t_mm=_array(cameras.t_mm),
-        lens=_array(torch.cat([distortion, trusted, factor], dim=-1)),
+        lens=lens,
         centre_mm=centre_mm,
         spread=farthest_point_order(centre_mm),
         has_lens=has_lens,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import TANGENTIAL_FACTOR, turning_radius_squared
+from trivox.geometry.distortion import LENS_COLUMNS
 from trivox.geometry.volumes import kernel
 from trivox.geometry.volumes.kernel import Scene
 from trivox.geometry.volumes.sampling import Sampling, cell_of_pixel
@@ -43,19 +43,13 @@ class Views:
                 return cls(
                     _array(cameras.cam_from_world),
                     _array((cell_of_map_pixel @ cameras.K)[..., :2, :]),
-                    _lens(cameras),
+                    _array(cameras.lens_rows),
                     True,
                 )
             cameras = cameras.pixel_from_world
         rows = cell_of_map_pixel @ cameras.double()
         shape = rows.shape[:2]
-        return cls(_array(rows), np.zeros((*shape, 2, 3)), np.zeros((*shape, 7)), False)
-
-
-def _lens(cameras: Cameras) -> np.ndarray:
-    factor = torch.full_like(cameras.distortion[..., :1], TANGENTIAL_FACTOR[cameras.distortion_model])
-    turning = turning_radius_squared(cameras.distortion)[..., None]
-    return _array(torch.cat([cameras.distortion, turning, factor], dim=-1))
+        return cls(_array(rows), np.zeros((*shape, 2, 3)), np.zeros((*shape, LENS_COLUMNS)), False)
 
 
 def unproject_fused(

@@ -36,7 +36,7 @@ class Scene(NamedTuple):
     points_mm: Array  # (B, N, 3)
     rows: Array  # (B, V, 3, 4) float64: homogeneous cells of points, or with a lens camera coordinates
     cells: Array  # (B, V, 2, 3) float64: with a lens, cells of normalised points
-    lens: Array  # (B, V, 7) see lens_kernel.py
+    lens: Array  # (B, V, 24) see distortion.lens_rows
     used: Array  # (B, V) bool
     weights: Array  # (B, V, C) float32
     height: int  # of the maps, without border
