@@ -43,8 +43,8 @@ def test_camera_after_crop_and_resize(case: Case) -> None:
 def test_linear_triangulation(case: Case, differentiable: bool) -> None:
     tolerances, cameras = Tolerances(GOLDEN), cameras_of_projections(case["P"])
     points_px = torch.from_numpy(case["uv"]).requires_grad_(differentiable)
-    plain = triangulate(points_px, cameras)
-    weighted = triangulate(points_px, cameras, torch.from_numpy(case["conf"]))
+    plain = triangulate(points_px, cameras, homogeneous=True)
+    weighted = triangulate(points_px, cameras, torch.from_numpy(case["conf"]), homogeneous=True)
     assert plain.valid.all()
     tolerances.check("triangulation_double_mm", plain.points_mm, case["X_plain"], "plain")
     tolerances.check("triangulation_double_mm", weighted.points_mm, case["X_conf"], "weighted")
@@ -54,12 +54,12 @@ def test_linear_triangulation(case: Case, differentiable: bool) -> None:
 def test_linear_triangulation_in_float32(case: Case) -> None:
     tolerances, cameras = Tolerances(GOLDEN), cameras_of_projections(case["P"])
     points_px, conf = torch.from_numpy(case["uv"]), torch.from_numpy(case["conf"])
-    weighted = triangulate(points_px, cameras, conf).points_mm
+    weighted = triangulate(points_px, cameras, conf, homogeneous=True).points_mm
     assert weighted.dtype == torch.float32
     tolerances.check("triangulation_float32_mm", weighted, case["X_conf"], "weighted")
-    plain = triangulate(points_px, cameras).points_mm
+    plain = triangulate(points_px, cameras, homogeneous=True).points_mm
     tolerances.check("triangulation_float32_mm", plain, case["X_plain"], "plain")
-    exact = triangulate(points_px.double(), cameras, conf.double()).points_mm
+    exact = triangulate(points_px.double(), cameras, conf.double(), homogeneous=True).points_mm
     expected = case["X_conf_double"].astype(np.float64)
     tolerances.check("algebraic_keypoints_3d_double_mm", exact, expected, "in float64")
 

@@ -80,7 +80,7 @@ def test_algebraic(case: Case) -> None:
     tolerances.check("triangulation_float32_mm", found.points_mm, arrays["keypoints_3d"], "joints in float32")
     # Exact ones were made of the 2D joints as stored: what a network's rounding costs depends on the case.
     points_px, weights = (torch.from_numpy(arrays[name]).double() for name in ("keypoints_2d", "alg_confidences"))
-    exact = triangulate(points_px, cameras_of_projections(arrays["P"]), weights)
+    exact = triangulate(points_px, cameras_of_projections(arrays["P"]), weights, homogeneous=True)
     tolerances.check("algebraic_keypoints_3d_double_mm", exact.points_mm, arrays["keypoints_3d_double"], "joints")
 
 

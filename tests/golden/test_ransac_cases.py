@@ -19,7 +19,7 @@ THRESHOLD_PX, HUBER_PX = 30.0, 2.0
 def test_robust_triangulation_of_points(case: Case, differentiable: bool) -> None:
     tolerances, cameras = Tolerances(GOLDEN), cameras_of_projections(case["P"])
     points_px = torch.from_numpy(case["uv"])[:, None].requires_grad_(differentiable)
-    linear = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, refine=False)
+    linear = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, refine=False, homogeneous=True)
     assert linear.inliers[:, 0].nonzero()[:, 0].tolist() == case["inliers"].tolist()
     tolerances.check("ransac_linear_mm", linear.points_mm[0], case["X_linear"], "linear")
     refined = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, huber_px=HUBER_PX)
@@ -35,7 +35,7 @@ def test_robust_triangulation_of_heatmap_peaks(case: Case) -> None:
     points_px = _peaks(case["heatmaps"], case["image_size"])
     tolerances.check("exact", points_px, case["keypoints_2d"], "peaks")
     cameras = cameras_of_projections(case["P"])
-    linear = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, refine=False)
+    linear = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, refine=False, homogeneous=True)
     refined = triangulate_ransac(points_px, cameras, threshold_px=THRESHOLD_PX, huber_px=HUBER_PX)
     assert torch.equal(refined.inliers, torch.from_numpy(case["inliers"]))
     kind = "ransac_from_heatmaps_mm"

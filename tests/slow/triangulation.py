@@ -57,8 +57,11 @@ def rows_of(pixels: np.ndarray, P: np.ndarray, weights: np.ndarray) -> np.ndarra
     return np.concatenate([first * weights[:, None], second * weights[:, None]])
 
 
-def linear_point(pixels: np.ndarray, P: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The right singular vector of the smallest singular value, as a point."""
+def linear_point(pixels: np.ndarray, P: np.ndarray, weights: np.ndarray, *, homogeneous: bool = False) -> np.ndarray:
+    """The point of the least squares; or the right singular vector of the smallest singular value, as a point."""
+    if not homogeneous:
+        rows = rows_of(pixels, P, weights)
+        return np.linalg.lstsq(rows[:, :3], -rows[:, 3], rcond=None)[0]
     vector = np.linalg.svd(rows_of(pixels, P, weights))[2][-1]
     return vector[:3] / vector[3]
 
@@ -70,8 +73,7 @@ def search_pairs(
     P, lenses = cameras.pixel_from_world.numpy(), plain(cameras)
     best, best_key = np.zeros(len(P), dtype=bool), (False, 0.0, -np.inf)
     for pair in map(list, combinations(np.flatnonzero(weights > 0), 2)):
-        rows = rows_of(pixels[pair], P[pair], np.ones(2))
-        point = np.linalg.lstsq(rows[:, :3], -rows[:, 3], rcond=None)[0]
+        point = linear_point(pixels[pair], P[pair], np.ones(2))
         projected, depth = project(point, lenses)
         miss = np.linalg.norm(projected - observed, axis=-1)
         miss[(weights <= 0) | (depth <= 0)] = np.inf
@@ -109,6 +111,7 @@ def triangulate_joint(
     *,
     threshold_px: float | None = None,
     huber_px: float | None = None,
+    homogeneous: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One joint seen by V cameras: its point and the views used. No outlier search without a threshold, no
     refinement without a Huber scale. NaN where fewer than two views are left.
@@ -123,7 +126,7 @@ def triangulate_joint(
     if used.sum() < 2:
         return np.full(3, np.nan), used
     kept = np.where(used, weights, 0.0)
-    point = linear_point(pixels, P, kept)
+    point = linear_point(pixels, P, kept, homogeneous=homogeneous)
     if huber_px is not None:
         point = refined_point(point, observed, cameras, kept, huber_px)
     return point, used

@@ -2,7 +2,7 @@
 
 A subclass is a `@dataclass(frozen=True)` whose tensor fields all begin with the same batch axes; a field may be such
 a dataclass itself (the cameras of a sample), and fields that are neither (a name, None) are carried along unchanged.
-Operations return new objects.
+Operations return new objects. `as_tensor` takes the numbers of callers who have NumPy arrays or lists.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from trivox.errors import InputError
 
 # Not `typing.Self`: the run-time type checker of the tests cannot resolve it on single methods.
 Some = TypeVar("Some", bound="TensorDataclass")
@@ -65,3 +68,46 @@ class TensorDataclass:
             elif isinstance(values[0], TensorDataclass):
                 joined[f.name] = type(values[0])._joined(values, join)
         return replace(first, **joined)  # type: ignore[type-var]
+
+
+def as_tensor(name: str, value: Any, shape: str) -> Tensor:
+    """Real numbers as a tensor: a tensor as it is, anything NumPy can read as numbers, lists of either.
+
+    None and masked entries become NaN. Raises `InputError` for anything else; `name` and `shape` are what it says.
+    """
+    if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+        value = _stacked(name, value, shape)
+    if not isinstance(value, Tensor):
+        value = _from_numpy(name, value, shape)
+    if value.is_complex() or value.dtype == torch.bool or value.layout != torch.strided:
+        raise _no_numbers(name, f"a tensor of {value.dtype}", shape)
+    return value
+
+
+def _stacked(name: str, items: Sequence[Any], shape: str) -> Tensor:
+    tensors = [as_tensor(f"{name}[{i}]", item, shape) for i, item in enumerate(items)]
+    if len({(t.shape, t.device) for t in tensors}) > 1:
+        raise _no_numbers(name, "a list of tensors of different shapes or devices", shape)
+    return torch.stack(tensors)
+
+
+def _from_numpy(name: str, value: Any, shape: str) -> Tensor:
+    try:
+        if value is None:
+            raise TypeError("numbers are missing")
+        array = np.ma.asarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+        if array.dtype.kind == "O" or isinstance(array, np.ma.MaskedArray):
+            array = np.ma.filled(array.astype(np.float64), np.nan)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.dtype.kind not in "iuf":
+        raise _no_numbers(name, f"a {type(value).__name__} that is no array of numbers", shape)
+    if array.dtype.kind in "iu" and array.dtype != np.uint64:
+        return torch.from_numpy(array.astype(np.int64))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("=") if array.itemsize < 8 else np.float64))
+
+
+def _no_numbers(name: str, given: str, shape: str) -> InputError:
+    return InputError(
+        f"{name} is {given}, expected real numbers of shape {shape}: a tensor, a NumPy array or nested lists"
+    )

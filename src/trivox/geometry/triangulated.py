@@ -15,15 +15,16 @@ class Triangulated(TensorDataclass):
     """3D joints and how far to trust them. An invalid joint has `valid` false, zeros everywhere else; never NaN.
 
     points_mm         world coordinates.
-    valid             at least two usable views whose rays meet in one finite point in front of them.
+    valid             at least two usable views whose rays meet in one finite point in front of them, at an angle that
+                      tells where.
     confidence        mean weight of the views used, 0 where invalid.
     inliers           the views that made the point.
     reprojection_px   distance from each observation to the projection of its point, in pixels of the given
                       (distorted) pictures; 0 where the view was not usable or the joint is invalid.
-    covariance_mm2    of the point, if a view of weight w observes it with a noise of 1/w pixel (standard
-                      deviation, each axis); multiply by the variance of your detector. Of a volumetric
-                      model: the spread of the joint's volume itself, or, where peaks have a say in its place
-                      (models/agreement.py), how well that place is known, in mm2 as they are.
+    covariance_mm2    of the point, for a noise of `noise_px` pixels (1 unless given; standard deviation of x and of
+                      y) of the given pictures in a view of weight 1, `noise_px` / w in one of weight w. Of a
+                      volumetric model: the spread of the joint's volume itself, or, where peaks have a say in its
+                      place (models/agreement.py), how well that place is known, in mm2 as they are.
 
     Networks also tell what they saw:
     points_px         joints in each view, in pixels of the given pictures; 0 where there is no view.

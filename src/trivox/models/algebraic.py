@@ -70,7 +70,7 @@ def shared_confidences(confidences: Float[Tensor, "B V J"], view_mask: Bool[Tens
 class Algebraic(nn.Module):
     """The joints of `skeleton` from the heatmaps of `backbone`, weighed by its joint confidences.
 
-    With `huber_px` the linear solution, as published, is where a robust one begins: the point of the least weighted
+    With `huber_px` the linear solution is where a robust one begins: the point of the least weighted
     reprojection error, Huber's constant in pixels of the pictures given. `image_hw` is the size of pictures that the
     model was trained with; it takes others.
     """
@@ -122,7 +122,8 @@ class Algebraic(nn.Module):
         confidences = self._confidences(views)
         weights = torch.where(read.seen, shared_confidences(confidences, view_mask), 0.0)
         refine = {} if self.huber_px is None else {"refine": True, "huber_px": self.huber_px}
-        found = triangulate(points_px, self.profile.seen(cameras), weights, **refine)
+        seen = self.profile.seen(cameras)
+        found = triangulate(points_px, seen, weights, homogeneous=self.profile.homogeneous, **refine)
         used = found.inliers.to(confidences)
         trust = (confidences * used).sum(1) / used.sum(1).clamp_min(1)
         return replace(

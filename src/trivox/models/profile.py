@@ -28,6 +28,8 @@ class Profile:
     sampling      how maps are read at a point: "exact", or "reference" at index x * (cells - 1) / cells.
     lens          whether lens distortion is followed, or ignored (pictures were undistorted, or nobody cared).
     resampling    how a person is cut out and resized: to the exact "area" average, or to the bytes of "opencv".
+    triangulation the linear answer of the algebraic model, and of RANSAC without refinement: the "least squares",
+                  the same wherever the world's origin is, or the singular vector of the "homogeneous" equations.
     origin        where pixel (0, 0) of the *recorded* picture is: the top-left "corner", or the "centre" of the
                   top-left pixel. Crops and resizes then follow without half-pixel shifts.
     """
@@ -39,6 +41,7 @@ class Profile:
     sampling: Literal["exact", "reference"]
     lens: bool
     resampling: Literal["area", "opencv"]
+    triangulation: Literal["least squares", "homogeneous"]
     origin: Literal["corner", "centre"]
 
     def pixels(
@@ -70,6 +73,11 @@ class Profile:
         """Corner-origin pixels of points in recorded pictures, which the network's own crops have led back to."""
         return points_px if self.origin == "corner" else points_px + 0.5
 
+    @property
+    def homogeneous(self) -> bool:
+        """As `triangulate` takes it."""
+        return self.triangulation == "homogeneous"
+
     def seen(self, cameras: Cameras) -> Cameras:
         """The cameras with the lens that the network knows of."""
         return cameras if self.lens else cameras.without_distortion()
@@ -83,6 +91,7 @@ TRIVOX = Profile(
     sampling="exact",
     lens=True,
     resampling="area",
+    triangulation="least squares",
     origin="corner",
 )
 REFERENCE = Profile(
@@ -93,6 +102,7 @@ REFERENCE = Profile(
     sampling="reference",
     lens=False,
     resampling="opencv",
+    triangulation="homogeneous",
     origin="centre",
 )
 PROFILES = {profile.name: profile for profile in (TRIVOX, REFERENCE)}

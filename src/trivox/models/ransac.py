@@ -58,6 +58,7 @@ def triangulate_peaks(
         threshold_px=threshold_px,
         huber_px=huber_px,
         refine=refine,
+        homogeneous=profile.homogeneous,
     )
     seen_px = torch.where(view_mask[..., None, None], points_px, 0.0)
     return replace(found, points_px=seen_px, scores=trusted(views, view_mask), heatmaps=views.heatmaps)

@@ -16,6 +16,7 @@ from trivox.geometry.triangulation import refine, triangulate, triangulate_ransa
 # A Huber scale of 2 pixels among residuals of a few: the minimum has both kinds.
 METHODS = {
     "linear": triangulate,
+    "homogeneous": lambda *a: triangulate(*a, homogeneous=True),
     "linear refined": lambda *a: triangulate(*a, refine=True),
     "ransac": lambda *a: triangulate_ransac(*a, refine=False),
     "ransac refined": triangulate_ransac,
@@ -86,8 +87,12 @@ def test_repeated_singular_values() -> None:
     values = torch.linalg.svdvals(torch.cat([-P[:, 0], -P[:, 1]]))
     assert (values[:3] - values[0]).abs().max() < 1e-12
     weights = torch.ones(3, 1).double()
-    assert gradcheck(lambda x, w: triangulate(x, cameras, w).points_mm, (points_px.requires_grad_(), weights))
-    assert gradcheck(lambda w: triangulate(points_px.detach(), cameras, w).points_mm, (weights.requires_grad_(),))
+
+    def places(x: Tensor, w: Tensor) -> Tensor:
+        return triangulate(x, cameras, w, homogeneous=True).points_mm
+
+    assert gradcheck(places, (points_px.requires_grad_(), weights))
+    assert gradcheck(lambda w: places(points_px.detach(), w), (weights.requires_grad_(),))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -25,6 +25,18 @@ class CameraArrays(NamedTuple):
     has_lens: bool
 
 
+class Settings(NamedTuple):
+    """How joints are triangulated; thresholds and noise in pixels of the given pictures."""
+
+    search: bool = False  # keep only the views of the best pair's consensus
+    refine: bool = False  # minimise the reprojection error
+    given: bool = False  # refine the points and inliers that the results hold already, instead of triangulating anew
+    homogeneous: bool = False  # the eigenvector in place of the least squares, where nothing is refined
+    threshold_px: float = 0.0
+    huber_px: float = 0.0
+    noise_px: float = 1.0
+
+
 class Results(NamedTuple):
     """The fields of `Triangulated` for B frames of J joints, filled in place."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,12 @@ from torch import Tensor
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import LENS_COLUMNS, inverse_2x2
+from trivox.geometry.rig import Rig
+from trivox.geometry.tensors import as_tensor
 from trivox.geometry.triangulated import Triangulated
-from trivox.geometry.triangulation.arrays import CameraArrays, Results, scratch
+from trivox.geometry.triangulation.arrays import CameraArrays, Results, Settings, scratch
 from trivox.geometry.triangulation.joint_kernel import triangulate_joints
-from trivox.geometry.triangulation.limits import MAX_SEARCH_VIEWS
+from trivox.geometry.triangulation.limits import FARTHEST_MM, MAX_SEARCH_VIEWS
 
 # Below this many joints a second thread costs more than it saves.
 _JOINTS_PER_THREAD = 500
@@ -69,8 +72,17 @@ class Task:
         return result.map(lambda t: t + nothing if t.is_floating_point() else t)
 
 
-def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Task:
-    """Check that the pieces fit together and bring them to one shape."""
+def prepared(points_px: Any, cameras: Any, weights: Any) -> Task:
+    """Check that the pieces fit together and bring them to one shape; arrays and lists become tensors, a rig cameras.
+
+    Raises `InputError` for anything else, in the words of the public functions.
+    """
+    points_px = as_tensor("points_px", points_px, "(*b, V, J, 2)")
+    cameras = _checked_cameras(cameras)
+    if points_px.ndim < 3 or points_px.shape[-1] != 2:
+        raise InputError(
+            f"points_px has shape {tuple(points_px.shape)}, expected (*b, V, J, 2): x and y of J joints in V views"
+        )
     *batch, views, joints, _ = points_px.shape
     if cameras.batch_shape[-1:] != (views,):
         raise InputError(
@@ -79,6 +91,7 @@ def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Tas
         )
     if weights is None:
         weights = points_px.new_ones(()).expand(points_px.shape[:-1])
+    weights = as_tensor("weights", weights, "(*b, V, J)")
     if weights.shape != points_px.shape[:-1]:
         raise InputError(
             f"weights have shape {tuple(weights.shape)}, expected {tuple(points_px.shape[:-1])}, "
@@ -100,11 +113,27 @@ def prepared(points_px: Tensor, cameras: Cameras, weights: Tensor | None) -> Tas
     return Task(points_px, weights, cameras, torch.Size(batch), dtype)
 
 
+def _checked_cameras(cameras: Any) -> Cameras:
+    cameras = cameras.cameras if isinstance(cameras, Rig) else cameras
+    if not isinstance(cameras, Cameras):
+        raise InputError(
+            f"cameras is of type {type(cameras).__name__}, expected trivox.Cameras or a trivox.Rig; trivox.load_rig "
+            "reads one from a file"
+        )
+    if min(cameras.K.dtype.itemsize, cameras.t_mm.dtype.itemsize) < 4:
+        raise InputError(
+            f"the cameras are in {cameras.t_mm.dtype}, which rounds metres to millimetres or worse; give them in "
+            "float32 or float64"
+        )
+    return cameras
+
+
 def _without_broken(cameras: Cameras) -> tuple[Cameras, Tensor]:
-    """Harmless cameras in place of those that are not finite or map no plane, and which were sound."""
+    """Harmless cameras in place of those that are nowhere or map no plane, and which were sound."""
     K, distortion = cameras.K.detach(), cameras.distortion.detach()
     sound = torch.cat([K, cameras.cam_from_world.detach()], dim=-1).isfinite().flatten(-2).all(-1)
     sound &= distortion.isfinite().all(-1) & (K[..., 0, 0] * K[..., 1, 1] != 0)
+    sound &= (cameras.t_mm.detach().abs() <= FARTHEST_MM).all(-1)
     if bool(sound.all()):
         return cameras, sound
     eye = torch.eye(3, dtype=K.dtype, device=K.device)
@@ -123,15 +152,7 @@ def _flat_rigs(t: Tensor, batch: list[int], views: int, cameras: Cameras) -> Ten
     return t.expand(*batch, views, *inner).reshape(prod(batch), views, *inner)
 
 
-def run(
-    task: Task,
-    *,
-    search: bool = False,
-    refine: bool = False,
-    start: Triangulated | None = None,
-    threshold_px: float = 0.0,
-    huber_px: float = 0.0,
-) -> Triangulated:
+def run(task: Task, settings: Settings, start: Triangulated | None = None) -> Triangulated:
     """Run the kernel over all joints, without gradient, on the CPU; float64 results on the task's device."""
     with torch.no_grad():
         points_px, weights = _array(task.points_px), _array(task.weights)
@@ -141,11 +162,14 @@ def run(
         out.points_mm[...] = _array(start.points_mm)
         out.valid[...] = _array(start.valid)
         out.inliers[...] = _array(start.inliers)
-    settings = (search, refine, start is not None, float(threshold_px), float(huber_px))
+    # Whatever kind of numbers the caller has, the machine code is compiled for one.
+    flags = (settings.search, settings.refine, start is not None, settings.homogeneous)
+    pixels = (settings.threshold_px, settings.huber_px, settings.noise_px)
+    settings = Settings(*map(bool, flags), *map(float, pixels))
 
     def work(first: int, last: int) -> None:
         room = scratch(points_px.shape[1])
-        triangulate_joints(points_px, weights, cameras, first, last, *settings, room, out)
+        triangulate_joints(points_px, weights, cameras, first, last, settings, room, out)
 
     _in_threads(points_px.shape[0] * points_px.shape[2], work)
     return Triangulated(*(torch.from_numpy(a) for a in out)).to(task.points_px.device)

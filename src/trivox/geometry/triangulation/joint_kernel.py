@@ -46,7 +46,7 @@ def _square_rows(x, y, P, normal):
 
 
 @inlined
-def _measure(x, y, z, cameras, b, c, j, s, out):
+def _measure(x, y, z, cameras, b, c, j, noise2, s, out):
     """Fill in a valid joint: residuals of all usable views, trust and covariance from the used ones."""
     total = s.sums
     clear(total)
@@ -74,7 +74,7 @@ def _measure(x, y, z, cameras, b, c, j, s, out):
         right = (1.0 * (i == 0), 1.0 * (i == 1), 1.0 * (i == 2))
         column = solve_positive(total[0], total[1], total[2], total[3], total[4], total[5], *right)
         for k in range(3):
-            out.covariance_mm2[b, j, k, i] = column[k] if column[3] > 0.0 else 0.0
+            out.covariance_mm2[b, j, k, i] = noise2 * column[k] if column[3] > 0.0 else 0.0
 
 
 @inlined
@@ -91,12 +91,14 @@ def _take(b, j, s, out):
 
 
 @compiled
-def triangulate_joints(points_px, weights, cameras, start, end, search, refine, given, threshold_px, huber_px, s, out):
+def triangulate_joints(points_px, weights, cameras, start, end, settings, s, out):
     """Joints `start` to `end` of the B J joints of `points_px` (B, V, J, 2), into `out`, full of zeros.
 
-    `search`: keep only the views of the best pair's consensus. `refine`: minimise the reprojection error.
-    `given`: refine the points and inliers that `out` already holds instead of triangulating anew.
+    `settings` are those of arrays.py.
     """
+    search, refine, given, homogeneous = settings.search, settings.refine, settings.given, settings.homogeneous
+    threshold2, huber_px = settings.threshold_px * settings.threshold_px, settings.huber_px
+    noise2 = settings.noise_px * settings.noise_px
     joints = points_px.shape[2]
     for n in range(start, end):
         b, j = n // joints, n % joints
@@ -106,17 +108,17 @@ def triangulate_joints(points_px, weights, cameras, start, end, search, refine, 
         if given:
             fine, x, y, z = _take(b, j, s, out)
         elif search:
-            search_pairs(cameras, c, threshold_px * threshold_px, s)
+            search_pairs(cameras, c, threshold2, s)
         else:
             copy(s.usable, s.used)
         fine = fine and count(s.used) >= 2
         if fine and not given:
             sum_system(s)
-            if refine:
-                fine, x, y, z = least_squares_point(s.system)
-            else:
+            if homogeneous and not refine:
                 fine, x, y, z = smallest_eigenvector(s.system)
+            else:
+                fine, x, y, z = least_squares_point(s.system)
         if fine and refine:
             x, y, z = refine_point(x, y, z, cameras, c, huber_px, s)
         if fine and rays_meet(x, y, z, cameras, c, s.used):
-            _measure(x, y, z, cameras, b, c, j, s, out)
+            _measure(x, y, z, cameras, b, c, j, noise2, s, out)

@@ -1,23 +1,29 @@
 """Weighted linear triangulation (Hartley and Zisserman, Multiple View Geometry, section 12.2).
 
-Each view gives two rows, u P[2] - P[0] and v P[2] - P[1], times its weight; the answer is the right singular
-vector of the smallest singular value, in millimetres. It is found through the 4x4 normal matrix (see
-algebra_kernel.py), several times faster than a batched SVD and differentiable wherever the smallest singular
-value stands alone.
+Each view gives two rows, u P[2] - P[0] and v P[2] - P[1], times its weight; the answer X in millimetres makes their
+products with (X, 1) least in squares. These are the pixels missed times the depth, whatever the world's axes: the
+answer moves with the world. The published system takes the right singular vector of the smallest singular value
+instead, which divides by |(X, 1)| and so prefers points far from the origin; its weights were trained with that.
+Both are found through the 4x4 normal matrix (see algebra_kernel.py), several times faster than a batched SVD and
+differentiable wherever the answer stands alone.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from trivox.geometry.cameras import SMALLEST_DEPTH_MM, Cameras
+from trivox.geometry.rig import Rig
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import engine
 from trivox.geometry.triangulation.algebra_kernel import PIVOT_FLOOR
+from trivox.geometry.triangulation.arrays import Settings
 from trivox.geometry.triangulation.engine import Task
-from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2
+from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2, SINGULAR
 from trivox.geometry.triangulation.refinement import HUBER_PX, checked_positive, refined
 from trivox.geometry.triangulation.residuals import inverse_3x3, measured, per_frame, per_rig, usable_views
 
@@ -25,40 +31,47 @@ _STEPS = 100
 
 
 def triangulate(
-    points_px: Real[Tensor, "*b V J 2"],
-    cameras: Cameras,
-    weights: Float[Tensor, "*b V J"] | None = None,
+    points_px: Real[Tensor, "*b V J 2"] | Any,
+    cameras: Cameras | Rig | Any,
+    weights: Float[Tensor, "*b V J"] | Any = None,
     *,
     refine: bool = False,
     huber_px: float = HUBER_PX,
+    noise_px: float = 1.0,
+    homogeneous: bool = False,
 ) -> Triangulated:
-    """Joints in mm from pixels of the (distorted) pictures, corner origin, with cameras `(V,)` or `(*b, V)`.
+    """Joints in mm from pixels of the (distorted) pictures, corner origin, with cameras `(V,)` or `(*b, V)`, or a rig.
 
-    A weight of zero, or a number that is not finite, takes a view out; fewer than two views, or rays that do
-    not meet in one point in front of all their cameras, give an invalid joint. `refine` gives the least robust
-    reprojection error instead. Pixels in whole numbers give results in float64.
+    Numbers are tensors, NumPy arrays or nested lists; what comes back are tensors, never below float32. A weight of
+    zero, or a number that is not finite, takes a view out; fewer than two views, or rays that do not meet in one point
+    in front of all their cameras, give an invalid joint. `refine` gives the least robust reprojection error instead.
+    Pixels in whole numbers give results in float64. `covariance_mm2` is for a noise of `noise_px` pixels of these
+    pictures (standard deviation of x and of y) in a view of weight 1.
 
-    The published linear answer depends a little on where the world's origin is, and with pixels of noise it
-    fails for a point within centimetres of it; the refined one does not.
-    Raises InputError where the shapes do not fit together, or huber_px is not positive.
+    `homogeneous` gives the linear answer of the published system, the singular vector: it depends a little on where
+    the world's origin is, and with pixels of noise fails for a point within centimetres of it. No matter with `refine`.
+    Raises InputError for what are no numbers or no cameras, where the shapes do not fit together, or where huber_px
+    or noise_px is not positive.
     """
     checked_positive("huber_px", huber_px)
+    checked_positive("noise_px", noise_px)
     task = engine.prepared(points_px, cameras, weights)
+    settings = Settings(refine=refine, homogeneous=homogeneous, huber_px=huber_px, noise_px=noise_px)
     if task.in_kernel:
-        return task.restored(engine.run(task, refine=refine, huber_px=huber_px))
+        return task.restored(engine.run(task, settings))
     if refine:
-        return task.restored(refined(engine.run(task, refine=True, huber_px=huber_px), task, huber_px))
+        return task.restored(refined(engine.run(task, settings), task, huber_px, noise_px))
     seen = usable_views(task)
-    return task.restored(solved(task, seen, seen))
+    return task.restored(solved(task, seen, seen, settings))
 
 
-def solved(task: Task, seen: Bool[Tensor, "B V J"], used: Bool[Tensor, "B V J"]) -> Triangulated:
+def solved(task: Task, seen: Bool[Tensor, "B V J"], used: Bool[Tensor, "B V J"], settings: Settings) -> Triangulated:
     """Linear triangulation from the `used` views, differentiable, on any device."""
     rows = equations(task, used)
-    points_mm, solvable = null_points(rows)
+    points_mm, solvable = linear_points(rows, homogeneous=settings.homogeneous)
     enough = used.sum(1) >= 2
     valid = enough & solvable & rays_meet(points_mm.detach(), task.cameras.map(Tensor.detach), used)
-    return measured(points_mm, valid, task, seen, used)
+    return measured(points_mm, valid, task, seen, used, settings.noise_px)
 
 
 def equations(task: Task, used: Bool[Tensor, "B V J"]) -> Float[Tensor, "B J R 4"]:
@@ -75,26 +88,37 @@ def equations(task: Task, used: Bool[Tensor, "B V J"]) -> Float[Tensor, "B J R 4
     return (rows * weights[..., None, None]).movedim(1, 2).flatten(2, 3)
 
 
-def null_points(rows: Float[Tensor, "*b R 4"]) -> tuple[Float[Tensor, "*b 3"], Bool[Tensor, "*b"]]:
-    """The points X for which (X, 1) is the right singular vector of the smallest singular value, and success.
+def linear_points(
+    rows: Float[Tensor, "*b R 4"], *, homogeneous: bool
+) -> tuple[Float[Tensor, "*b 3"], Bool[Tensor, "*b"]]:
+    """The points X with the least |rows (X, 1)|, or, if `homogeneous`, |rows (X, 1)| / |(X, 1)|; and success.
 
-    The search runs without gradient. One last Newton step on the eigenvector's equation, with the inverse
+    The search runs without gradient. One last Newton step on the equation that the answer fulfils, with the inverse
     held constant, carries the exact first derivative: it knows only the smallest eigenvalue, so equal larger
     singular values do no harm. It starts from the rows themselves, which also wins back the digits lost by
     squaring them.
     """
     with torch.no_grad():
         normal = rows.mT @ rows
-        points, shift, solvable = _smallest_eigenvectors(normal)
+        points, shift, solvable = (_smallest_eigenvectors if homogeneous else _least_squares)(normal)
         identity = torch.eye(3, dtype=rows.dtype, device=rows.device)
         shifted = normal[..., :3, :3] - shift[..., None, None] * identity
         inverse = inverse_3x3(torch.where(solvable[..., None, None], shifted, identity))
     rows = torch.where(solvable[..., None, None], rows, 0.0)
-    homogeneous = torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)
-    missed = (rows @ homogeneous[..., None])[..., 0]
-    quotient = (missed * missed).sum(-1) / (homogeneous * homogeneous).sum(-1)
-    slope = (rows[..., :3].mT @ missed[..., None])[..., 0] - quotient[..., None] * points
+    extended = torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)
+    missed = (rows @ extended[..., None])[..., 0]
+    slope = (rows[..., :3].mT @ missed[..., None])[..., 0]
+    if homogeneous:
+        quotient = (missed * missed).sum(-1) / (extended * extended).sum(-1)
+        slope = slope - quotient[..., None] * points
     return points - (inverse @ slope[..., None])[..., 0], solvable
+
+
+def _least_squares(m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`least_squares_point` of linear_kernel.py for a batch: points, no shift, success."""
+    points, pivot = _solve_positive(m[..., :3, :3], -m[..., :3, 3])
+    floor = SINGULAR * m[..., :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1)
+    return points, torch.zeros_like(pivot), pivot > floor
 
 
 def _smallest_eigenvectors(m: Tensor) -> tuple[Tensor, Tensor, Tensor]:

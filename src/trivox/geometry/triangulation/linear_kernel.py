@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trivox.geometry.cameras import SMALLEST_DEPTH_MM
-from trivox.geometry.triangulation.algebra_kernel import PIVOT_FLOOR, solve_positive
+from trivox.geometry.triangulation.algebra_kernel import solve_positive
 from trivox.geometry.triangulation.arrays import clear
 from trivox.geometry.triangulation.compiled import inlined
-from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2
+from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2, SINGULAR
 
 
 @inlined
@@ -28,7 +28,7 @@ def sum_system(s):
 def least_squares_point(m):
     """The least squares with fourth coordinate 1: unlike the eigenvector, the same wherever the origin is."""
     x, y, z, pivot = solve_positive(m[0], m[1], m[2], m[4], m[5], m[7], -m[3], -m[6], -m[8])
-    return pivot > PIVOT_FLOOR * (m[0] + m[4] + m[7]), x, y, z
+    return pivot > SINGULAR * (m[0] + m[4] + m[7]), x, y, z
 
 
 @inlined

@@ -14,36 +14,53 @@ views.
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float, Real
 from torch import Tensor
 
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.rig import Rig
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import engine
+from trivox.geometry.triangulation.arrays import Settings
 from trivox.geometry.triangulation.linear import solved
 from trivox.geometry.triangulation.refinement import HUBER_PX, checked_positive, refined
 from trivox.geometry.triangulation.residuals import usable_views
 
 
 def triangulate_ransac(
-    points_px: Real[Tensor, "*b V J 2"],
-    cameras: Cameras,
-    weights: Float[Tensor, "*b V J"] | None = None,
+    points_px: Real[Tensor, "*b V J 2"] | Any,
+    cameras: Cameras | Rig | Any,
+    weights: Float[Tensor, "*b V J"] | Any = None,
     *,
     threshold_px: float = 20.0,
     refine: bool = True,
     huber_px: float = HUBER_PX,
+    noise_px: float = 1.0,
+    homogeneous: bool = False,
 ) -> Triangulated:
     """As `triangulate`, from the largest set of views that agree within `threshold_px` pixels of the picture.
 
     A joint of which no two views agree is invalid. The choice of views carries no gradient, the point does.
     `refine` minimises the robust reprojection error over the chosen views.
-    Raises InputError where the shapes do not fit together, or where a threshold is not positive.
+    Raises InputError as `triangulate` does, or where a threshold is not positive.
     """
     checked_positive("threshold_px", threshold_px)
     checked_positive("huber_px", huber_px)
+    checked_positive("noise_px", noise_px)
     task = engine.prepared(points_px, cameras, weights)
-    found = engine.run(task, search=True, refine=refine, threshold_px=threshold_px, huber_px=huber_px)
-    if task.wants_gradient:
-        found = refined(found, task, huber_px) if refine else solved(task, usable_views(task), found.inliers)
+    settings = Settings(
+        search=True,
+        refine=refine,
+        homogeneous=homogeneous,
+        threshold_px=threshold_px,
+        huber_px=huber_px,
+        noise_px=noise_px,
+    )
+    found = engine.run(task, settings)
+    if task.wants_gradient and refine:
+        found = refined(found, task, huber_px, noise_px)
+    elif task.wants_gradient:
+        found = solved(task, usable_views(task), found.inliers, settings)
     return task.restored(found)

@@ -8,14 +8,19 @@ minimum with respect to observations, weights and cameras (implicit function the
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.rig import Rig
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import engine
+from trivox.geometry.triangulation.arrays import Settings
 from trivox.geometry.triangulation.engine import Task
 from trivox.geometry.triangulation.residuals import inverse_3x3, measured, residuals_px, usable_views
 
@@ -24,12 +29,13 @@ HUBER_PX = 2.0
 
 
 def refine(
-    triangulated: Triangulated,
-    points_px: Real[Tensor, "*b V J 2"],
-    cameras: Cameras,
-    weights: Float[Tensor, "*b V J"] | None = None,
+    triangulated: Triangulated | Any,
+    points_px: Real[Tensor, "*b V J 2"] | Any,
+    cameras: Cameras | Rig | Any,
+    weights: Float[Tensor, "*b V J"] | Any = None,
     *,
     huber_px: float = HUBER_PX,
+    noise_px: float = 1.0,
 ) -> Triangulated:
     """Move valid points to the least robust reprojection error over their inliers; the cost never grows.
 
@@ -37,12 +43,17 @@ def refine(
     Raises InputError where the shapes do not fit together.
     """
     checked_positive("huber_px", huber_px)
+    checked_positive("noise_px", noise_px)
     task = engine.prepared(points_px, cameras, weights)
-    _check_shapes(triangulated, points_px.shape)
+    if not isinstance(triangulated, Triangulated):
+        raise InputError(
+            f"the triangulated are of type {type(triangulated).__name__}, expected what trivox.triangulate returns"
+        )
+    _check_shapes(triangulated, torch.Size((*task.batch_shape, *task.points_px.shape[1:])))
     axes = len(task.batch_shape)
     start = triangulated.map(lambda t: t.reshape(len(task.weights), *t.shape[axes:]))
-    found = engine.run(task, refine=True, start=start, huber_px=huber_px)
-    return task.restored(found if task.in_kernel else refined(found, task, huber_px))
+    found = engine.run(task, Settings(refine=True, huber_px=huber_px, noise_px=noise_px), start)
+    return task.restored(found if task.in_kernel else refined(found, task, huber_px, noise_px))
 
 
 def _check_shapes(triangulated: Triangulated, shape: torch.Size) -> None:
@@ -57,16 +68,18 @@ def _check_shapes(triangulated: Triangulated, shape: torch.Size) -> None:
             )
 
 
-def refined(found: Triangulated, task: Task, huber_px: float) -> Triangulated:
+def refined(found: Triangulated, task: Task, huber_px: float, noise_px: float) -> Triangulated:
     """The minima `found` by the kernel, with gradient."""
     if not task.wants_gradient:
         return found
-    return measured(_implicit_step(found, task, huber_px), found.valid, task, usable_views(task), found.inliers)
+    return measured(
+        _implicit_step(found, task, huber_px), found.valid, task, usable_views(task), found.inliers, noise_px
+    )
 
 
-def checked_positive(name: str, value: float) -> None:
+def checked_positive(name: str, value: Any) -> None:
     """Refuse a threshold that is no positive number of pixels."""
-    if not 0 < value < float("inf"):
+    if not isinstance(value, int | float | np.number) or not 0 < value < float("inf"):
         raise InputError(f"{name} is {value}, expected a positive number of pixels; give for example {name}=20")
 
 

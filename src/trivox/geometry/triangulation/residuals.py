@@ -86,6 +86,7 @@ def measured(
     task: Task,
     seen: Bool[Tensor, "B V J"],
     used: Bool[Tensor, "B V J"],
+    noise_px: float,
 ) -> Triangulated:
     """Everything else about points found from the `used` among the `seen` views."""
     seen, used = seen & valid[:, None], used & valid[:, None]
@@ -97,7 +98,7 @@ def measured(
         weights.sum(1) / used.sum(1).clamp_min(1),
         used,
         length(residuals_px(points_mm, task, seen)),
-        covariance_mm2(projection_slope(points_mm, task, used), weights, valid),
+        noise_px**2 * covariance_mm2(projection_slope(points_mm, task, used), weights, valid),
     )
 
 
