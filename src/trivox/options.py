@@ -55,10 +55,15 @@ def chosen_model(method: str | None, weights: str | Path | Model | None) -> Mode
         named = DEFAULT if method is None else method
         return load_model(named) if named in TRAINED else None
     model = load_model(weights) if isinstance(weights, str | Path) else weights
-    holds = next(name for name, kind in _MODELS.items() if isinstance(model, kind))
+    holds = method_of(model)
     if method not in (None, holds):
         raise InputError(f"the weights are for the method {holds}, not {method}; leave the method out, or change it")
     return model
+
+
+def method_of(model: Model) -> Method:
+    """What a model does, in the word of `method`."""
+    return next(name for name, kind in _MODELS.items() if isinstance(model, kind))
 
 
 def missing_joints(own: Skeleton, wanted: Skeleton) -> list[str]:

@@ -15,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trivox.calibration_report import check
 from trivox.errors import InputError
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import ImageFit, Views, turned_points
+from trivox.geometry.axes import estimated_up
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
 from trivox.geometry.smoothing import smoothed
 from trivox.lift import Method as Lifting
-from trivox.models.checkpoints import description
+from trivox.models.checkpoints import TRAINED, description
 from trivox.models.configs import Model
 from trivox.options import (
     DEFAULT_FPS,
@@ -35,13 +37,14 @@ from trivox.options import (
     check_precision,
     chosen_model,
     doubts_about,
+    method_of,
     missing_joints,
 )
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
 from trivox.people.learned import Learned, Precision
 from trivox.people.networks import Networks
-from trivox.people.survey import NobodyFound, survey
+from trivox.people.survey import NobodyFound, Survey, survey
 from trivox.progress import progress, say
 from trivox.recording import Recording
 from trivox.summary import doubts, summarise
@@ -71,7 +74,7 @@ def predict(
                 refined) or "linear" (weighted by heatmap score, refined), which are faster; or that of `weights`.
     weights     a model, its file, or the name of one that comes along: gives the joints of the people followed.
     people      how many people to follow: the ones seen by the most views, then the largest, come first.
-    skeleton    joints to give, by name of the skeleton; COCO's 17 unless given, or those of `weights`.
+    skeleton    joints to give, by name of the skeleton; unless given COCO's 17, or those of a model of one's own.
     image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
     fps         frame rate of image folders (30 unless given); videos tell their own.
     precision   in which a model of `weights` computes; "bfloat16" is faster where the machine has it.
@@ -84,7 +87,7 @@ def predict(
     check_options(lifting, people, fps)
     check_precision(precision)
     own = COCO_17 if model is None else model.skeleton
-    usual = COCO_17 if weights is None else own
+    usual = COCO_17 if weights is None or weights in TRAINED else own
     wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
@@ -127,6 +130,8 @@ def _follow_all(
     except NobodyFound:
         recording.forget_survey()
         raise
+    if learned is not None and learned.has_an_up:
+        learned = learned.upright(_up(views.rig, found))
     follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
     with progress("following", views.frame_count, recording.done) as advance:
         try:
@@ -138,6 +143,16 @@ def _follow_all(
                 advance(1)
         finally:
             recording.flush()
+
+
+def _up(rig: Rig, people: Survey) -> Tensor:
+    """Which way is up: as the calibration tells, or estimated, and said so."""
+    if rig.up is not None:
+        return rig.up
+    points_mm, valid = people.points_mm.flatten(0, 1), people.valid.flatten(0, 1)
+    found = estimated_up(points_mm, valid, COCO_17, rig.upright_cameras)
+    say(f"{found}; the model sees the people with that way up")
+    return found.up
 
 
 def _assemble(
@@ -191,7 +206,7 @@ def _describe(
     return {
         "command": "predict",
         **describe_inputs("videos", views.rig, views.paths),
-        "method": method,
+        "method": method if model is None else method_of(model),
         "people": people,
         "skeleton": skeleton.name,
         "fps": fps,

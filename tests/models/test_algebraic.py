@@ -12,6 +12,7 @@ from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, H36M_17, MPII_16
 from trivox.losses import mse_smooth
 from trivox.models.algebraic import Algebraic, read_heatmaps, shared_confidences
+from trivox.models.backbones import BackboneOutput
 from trivox.models.ransac import Ransac
 from trivox.models.views import checked_mask
 
@@ -225,6 +226,26 @@ def test_pictures_of_any_float_type_are_looked_at_in_that_of_the_model(
         own = next(model.parameters()).dtype
         found, same = model(given, cameras), model(given.to(own), cameras)
         assert torch.equal(found.points_mm, same.points_mm) and found.valid.any()
+
+
+@pytest.mark.parametrize("method", [Ransac, Algebraic])
+@pytest.mark.parametrize("learns", [False, True])
+def test_what_is_read_off_heatmaps_knows_no_half_precision(method: type[Ransac | Algebraic], learns: bool) -> None:
+    images, cameras, truth_mm = scene(3, lens=-0.1)
+    heatmaps = logits_of(truth_mm, cameras, (192, 256)).float()
+    options = {} if method is Ransac else {"heatmap_multiplier": 1.0, "use_confidences": False}
+    model = method(Stored(heatmaps), COCO_17, **options).eval()  # pyright: ignore[reportArgumentType]
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    with torch.set_grad_enabled(learns):
+        plain = model(images, cameras)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(images, cameras)
+        coarse = BackboneOutput(heatmaps.half(), heatmaps.half())
+        of_half = model.from_views(coarse, (192, 256), cameras, mask)
+    torch.testing.assert_close(found.points_mm, plain.points_mm, atol=0.01, rtol=0)
+    torch.testing.assert_close(found.covariance_mm2, plain.covariance_mm2)
+    assert of_half.points_mm.dtype == of_half.covariance_mm2.dtype == torch.float32
+    assert (of_half.points_mm - plain.points_mm).norm(dim=-1).amax() < 5
 
 
 @pytest.mark.parametrize(

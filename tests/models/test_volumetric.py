@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -197,14 +198,62 @@ def test_nothing_is_nan(scale: float, profile: Literal["trivox", "reference"]) -
         assert heatmaps.grad is not None and heatmaps.grad.isfinite().all()  # pyright: ignore
 
 
-def test_bfloat16_keeps_the_joints_in_float32() -> None:
+class Unchanged(V2V):
+    """Joints are where the heatmaps are: no weight makes much of little rounding."""
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        return volumes[:, :17] / 20
+
+
+def sees_what_heatmaps_show(heatmaps: Tensor, **options: object) -> Volumetric:
+    model = small("sum", Stored(heatmaps), **options)
+    model.volume_net = Unchanged(VOLUME_CHANNELS, 17, width=4, depth=1)
+    torch.nn.init.eye_(model.process_features[0].weight[:17, :, 0, 0].data)  # pyright: ignore
+    return model
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("where", ["autocast", "weights"])
+def test_bfloat16_keeps_the_joints_in_float32(where: str, learns: bool) -> None:
+    """Of the networks alone: centres, second cubes, peaks, covariances and what they are off are in full precision."""
+    images, cameras, truth_mm = scene(3, lens=-0.1)
+    heatmaps = logits_of(truth_mm, cameras, (192, 256)).float()
+    model = sees_what_heatmaps_show(heatmaps, passes=2, agree_px=20.0)
+    with torch.set_grad_enabled(learns):
+        plain = model(images, cameras)
+        with torch.autocast("cpu", torch.bfloat16, enabled=where == "autocast"):
+            found = (model if where == "autocast" else deepcopy(model).bfloat16())(images, cameras)
+    for name in ("points_mm", "covariance_mm2", "reprojection_px", "points_px", "confidence", "scores", "volumes"):
+        assert getattr(found, name).dtype == torch.float32, name
+    assert torch.equal(found.points_px, plain.points_px)
+    off_mm = (found.points_mm - plain.points_mm).norm(dim=-1)
+    assert off_mm.amax() < 8
+    torch.testing.assert_close(found.covariance_mm2, plain.covariance_mm2, rtol=0.05, atol=30)
+
+
+def test_places_in_half_precision_are_refused() -> None:
     images, cameras, _ = scene(3)
-    model = small()
-    plain = model(images, cameras, centre_mm=CENTRE_MM)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = model(images, cameras, centre_mm=CENTRE_MM)
-    assert found.points_mm.dtype == torch.float32
-    assert (found.points_mm - plain.points_mm).norm(dim=-1).amax() < 100
+    with pytest.raises(InputError, match=r"the cameras come in torch.bfloat16, which rounds metres"):
+        small()(images, cameras.to(torch.bfloat16), centre_mm=CENTRE_MM)
+    with pytest.raises(InputError, match=r"centre_mm come in torch.float16"):
+        small()(images, cameras, centre_mm=CENTRE_MM.half())
+
+
+def test_a_joint_is_valid_where_its_place_is_known() -> None:
+    """By volume and peaks together; the best guess of the others stays, and training learns from all."""
+    images, cameras, truth_mm = scene(4)
+    heatmaps = logits_of(truth_mm, cameras, (192, 256)).float()
+    for view, shift in enumerate(((20, 9), (-17, 12), (15, -14), (-19, -11))):
+        heatmaps[:, view, 16] = heatmaps[:, view, 16].roll(shift, (-2, -1))  # no two views agree
+    model = sees_what_heatmaps_show(heatmaps, agree_px=20.0)
+    torch.nn.init.zeros_(model.process_features[0].weight[16].data)  # pyright: ignore
+    found = model(images, cameras, centre_mm=CENTRE_MM)
+    assert found.valid[:, :16].all() and not found.valid[:, 16].any()
+    assert (found.points_mm[:, 16] - CENTRE_MM).abs().amax() < 1250 and (found.confidence > 0).all()
+    assert model.train()(images, cameras, centre_mm=CENTRE_MM).valid.all()
+    empty = small(backbone=Stored(heatmaps), volume_softmax=False)
+    torch.nn.init.constant_(empty.volume_net.output_layer.bias, -1e6)  # pyright: ignore
+    assert not empty(images, cameras, centre_mm=CENTRE_MM).valid.any()
 
 
 @pytest.mark.parametrize("multiplier", [0.0, -1.0, math.nan, math.inf])

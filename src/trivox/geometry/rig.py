@@ -55,6 +55,12 @@ class Rig:
         turns = tuple(self.quarter_turns[i] for i in index)
         return replace(self, names=tuple(names), cameras=self.cameras[index], quarter_turns=turns)
 
+    def moved(self, world_from_new: Float[Tensor, "4 4"]) -> Rig:
+        """The same rig in a new world, given the rigid transform that takes new coordinates to the old."""
+        turn = world_from_new[:3, :3]
+        up = None if self.up is None else turn.mT.to(self.up) @ self.up
+        return replace(self, cameras=self.cameras.moved(world_from_new), up=up)
+
     @property
     def baselines_mm(self) -> Float[Tensor, " P"]:
         """Distances of all pairs of cameras, in the order of `torch.triu_indices`."""

@@ -21,7 +21,17 @@ from trivox.geometry.triangulation import triangulate
 from trivox.geometry.triangulation.refinement import checked_positive
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
+from trivox.models.views import (
+    AnyBackbone,
+    Mixed,
+    check_joints,
+    check_multiplier,
+    checked_mask,
+    in_single,
+    look,
+    size_of,
+    trusted,
+)
 
 # Keeps every view in the game, however little it is trusted: as published.
 _LEAST_CONFIDENCE = 1e-5
@@ -116,6 +126,16 @@ class Algebraic(nn.Module):
         view_mask: Bool[Tensor, "B V"],
     ) -> Triangulated:
         """What `forward` does with the backbone's output, batch axes (B, V), of pictures of `image_hw`."""
+        with Mixed.here(view_mask.device).off():
+            return self._found(views.map(in_single), image_hw, cameras, view_mask)
+
+    def _found(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        view_mask: Bool[Tensor, "B V"],
+    ) -> Triangulated:
         read = read_heatmaps(views.heatmaps, softmax=self.heatmap_softmax, multiplier=self.heatmap_multiplier)
         cells = read.cells if views.places is None else views.places.to(read.cells)
         points_px = self.profile.pixels(cells, image_hw, size_of(read.maps), self.backbone.stride)

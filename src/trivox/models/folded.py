@@ -26,14 +26,14 @@ TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
-def folded(network: Network, dtype: torch.dtype = torch.float32) -> Network:
-    """An inference-only copy of `network`, on its device, that computes in `dtype` (float32 or bfloat16).
+def folded(network: Network, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Network:
+    """An inference-only copy of `network`, on its device or another one, that computes in `dtype` (float32, bfloat16).
 
     It takes and gives float32 as `network` does, whatever it computes in between; in float32 the results agree
     with the network's own to rounding. It cannot be trained, moved or saved. The first pictures it sees decide
     how weights are packed: others give the same results, but may take longer.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(False)
+    network = copy.deepcopy(network).to(device).eval().requires_grad_(False)
     return cast(Network, _folded(network, dtype))
 
 

@@ -19,7 +19,7 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate_ransac
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
-from trivox.models.views import AnyBackbone, check_joints, checked_mask, look, size_of, trusted
+from trivox.models.views import AnyBackbone, Mixed, check_joints, checked_mask, in_single, look, size_of, trusted
 
 # The published method counts half distances: its threshold of 15 and Huber scale of 1 are these, in pixels of
 # the network's pictures.
@@ -49,17 +49,19 @@ def triangulate_peaks(
     refine: bool = True,
 ) -> Triangulated:
     """Robust triangulation of the peaks of heatmaps (batch axes B, V), made of pictures of `image_hw`."""
-    points_px = seen_points(views, image_hw, stride, profile)
-    weights = view_mask[..., None].to(points_px).expand(points_px.shape[:-1])
-    found = triangulate_ransac(
-        points_px,
-        profile.seen(cameras),
-        weights,
-        threshold_px=threshold_px,
-        huber_px=huber_px,
-        refine=refine,
-        homogeneous=profile.homogeneous,
-    )
+    views = views.map(in_single)
+    with Mixed.here(view_mask.device).off():
+        points_px = seen_points(views, image_hw, stride, profile)
+        weights = view_mask[..., None].to(points_px).expand(points_px.shape[:-1])
+        found = triangulate_ransac(
+            points_px,
+            profile.seen(cameras),
+            weights,
+            threshold_px=threshold_px,
+            huber_px=huber_px,
+            refine=refine,
+            homogeneous=profile.homogeneous,
+        )
     seen_px = torch.where(view_mask[..., None, None], points_px, 0.0)
     return replace(found, points_px=seen_px, scores=trusted(views, view_mask), heatmaps=views.heatmaps)
 

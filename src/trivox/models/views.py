@@ -7,6 +7,7 @@ statistics of batch norm neither.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -61,6 +62,7 @@ def _checked_shapes(images: Tensor, cameras: Cameras, view_mask: Tensor | None) 
             f"images have shape {tuple(images.shape)}, the cameras have batch shape {tuple(cameras.batch_shape)}: "
             f"expected {tuple(batch)}, one camera per picture; stack or expand the cameras"
         )
+    check_precision(cameras.t_mm, "the cameras")
     if view_mask is None:
         return torch.ones(batch, dtype=torch.bool, device=images.device)
     if view_mask.shape != batch or view_mask.dtype != torch.bool:
@@ -74,6 +76,15 @@ def _checked_shapes(images: Tensor, cameras: Cameras, view_mask: Tensor | None) 
             f"view_mask leaves no view of sample {empty[0]}; leave such samples out, at least one view must be there"
         )
     return view_mask
+
+
+def check_precision(world: Tensor, what: str) -> None:
+    """Refuse places in the world that have lost their millimetres."""
+    if torch.finfo(world.dtype).bits < 32:
+        raise InputError(
+            f"{what} come in {world.dtype}, which rounds metres to millimetres or worse; give float32 or float64, "
+            "whatever the model computes in"
+        )
 
 
 def _check_values(images: Float[Tensor, "B V 3 H W"], view_mask: Bool[Tensor, "B V"]) -> None:
@@ -101,13 +112,44 @@ def look(backbone: AnyBackbone, images: Float[Tensor, "B V 3 H W"], view_mask: B
     """
     images = images.to(_dtype_of(backbone) or images.dtype)
     seen = backbone(images.flatten(0, 1) if bool(view_mask.all()) else images[view_mask])
-    seen = seen.map(lambda t: t.to(torch.promote_types(t.dtype, torch.float32)))
-    return seen.map(lambda t: in_views(t, view_mask))
+    return seen.map(lambda t: in_views(in_single(t), view_mask))
 
 
-def _dtype_of(backbone: AnyBackbone) -> torch.dtype | None:
-    weights = backbone.parameters() if isinstance(backbone, nn.Module) else ()
+def _dtype_of(network: object) -> torch.dtype | None:
+    weights = network.parameters() if isinstance(network, nn.Module) else ()
     return next((weight.dtype for weight in weights), None)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The autocast that is on at some place: networks enter it again, inside of code that runs in full precision.
+
+    World coordinates need float32: half precision rounds metres to millimetres or worse.
+    """
+
+    device_type: str
+    dtype: torch.dtype
+    is_on: bool
+
+    @classmethod
+    def here(cls, device: torch.device) -> Mixed:
+        return cls(device.type, torch.get_autocast_dtype(device.type), torch.is_autocast_enabled(device.type))
+
+    def off(self) -> torch.autocast:
+        """Full precision, for geometry."""
+        return torch.autocast(self.device_type, enabled=False)
+
+    def run(self, network: nn.Module, values: Tensor) -> Tensor:
+        """What a network makes of values, in the autocast and in the type of its weights; float32 at least."""
+        with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.is_on):
+            return in_single(network(values.to(_dtype_of(network) or values.dtype)))
+
+
+def in_single(values: Tensor) -> Tensor:
+    """Floating numbers in float32 at least."""
+    if not values.is_floating_point():
+        return values
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def in_views(found: Tensor, view_mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ volume per joint; the joint is the mean voxel. It needs to know where the person
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -19,12 +20,23 @@ from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate_ransac
 from trivox.geometry.triangulation.refinement import checked_positive
 from trivox.geometry.volumes import Aggregation, Cube, VolumePoints, soft_argmax_3d, unproject
-from trivox.models.agreement import agreed, missed_px
+from trivox.models.agreement import agreed, is_known, missed_px
 from trivox.models.backbones import VOLUME_CHANNELS, BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.ransac import THRESHOLD_PX, seen_points
 from trivox.models.v2v import V2V
-from trivox.models.views import AnyBackbone, check_joints, check_multiplier, checked_mask, look, size_of, trusted
+from trivox.models.views import (
+    AnyBackbone,
+    Mixed,
+    check_joints,
+    check_multiplier,
+    check_precision,
+    checked_mask,
+    in_single,
+    look,
+    size_of,
+    trusted,
+)
 
 Inputs = Literal["features", "heatmaps", "both"]
 
@@ -100,6 +112,10 @@ class Volumetric(nn.Module):
         the peaks of the same heatmaps are triangulated (`own_centre_mm`), which needs two views; a sample where
         that fails has no valid joint. `angle_rad` (B,) turns the cubes about the vertical, for training.
 
+        `valid` is whether the place of a joint is known: that there is a cube with any weight in it and, with
+        `agree_px` (which is for evaluation), that volume and peaks tell the place to a hand's breadth (`is_known`). A
+        joint whose place is not known well enough keeps its best guess in `points_mm`, and a `confidence` above 0.
+
         `confidence` is the share of the heaviest voxel, `inliers` the views that were there, `reprojection_px`
         the distance to the peaks of the heatmaps, `covariance_mm2` the spread of the volume (with `agree_px`: see
         `agreed` for all three); these carry no gradient. `view_weights` (B, V, 32) are the confidences that weighed
@@ -121,14 +137,28 @@ class Volumetric(nn.Module):
         angle_rad: Tensor | None = None,
     ) -> Triangulated:
         """What `forward` does with the backbone's output, batch axes (B, V), of pictures of `image_hw`."""
-        mask = view_mask
-        _check_place(centre_mm, angle_rad, mask)
+        _check_place(centre_mm, angle_rad, view_mask)
+        mixed = Mixed.here(view_mask.device)
+        with mixed.off():
+            return self._answer(views.map(in_single), image_hw, cameras, view_mask, centre_mm, angle_rad, mixed)
+
+    def _answer(
+        self,
+        views: BackboneOutput,
+        image_hw: tuple[int, int],
+        cameras: Cameras,
+        mask: Bool[Tensor, "B V"],
+        centre_mm: Tensor | None,
+        angle_rad: Tensor | None,
+        mixed: Mixed,
+    ) -> Triangulated:
+        """The joints, all but networks in full precision."""
         seen_cameras = self.profile.seen(cameras)
         located = torch.ones_like(mask[:, 0])
         confirmed_mm = 0.0 if centre_mm is None else self.cube.step_mm
         if centre_mm is None:
             centre_mm, located = self.own_centre_mm(views, image_hw, cameras, mask)
-        grid_mm, found = self._found(views, image_hw, seen_cameras, mask, centre_mm, angle_rad)
+        grid_mm, found = self._found(views, image_hw, seen_cameras, mask, centre_mm, angle_rad, mixed)
         for _ in range(0 if self.training else self.passes - 1):
             root_mm = self._root_mm(found)
             off = (root_mm - centre_mm.to(root_mm)).norm(dim=-1) > confirmed_mm
@@ -136,13 +166,16 @@ class Volumetric(nn.Module):
                 break
             centre_mm = torch.where(off[:, None], root_mm, centre_mm.to(root_mm))
             turned = None if angle_rad is None else angle_rad[off]
-            nearer_mm, again = self._found(views[off], image_hw, seen_cameras[off], mask[off], root_mm[off], turned)
+            nearer_mm, again = self._found(
+                views[off], image_hw, seen_cameras[off], mask[off], root_mm[off], turned, mixed
+            )
             grid_mm, found = grid_mm.clone(), found.map(torch.clone)
             grid_mm[off], found.points_mm[off], found.volumes[off] = nearer_mm, again.points_mm, again.volumes
         described = self._described(found, grid_mm, views, image_hw, seen_cameras, mask, located)
         if self.training or self.agree_px is None:
             return described
-        return agreed(described, seen_cameras, self.agree_px)
+        together = agreed(described, seen_cameras, self.agree_px)
+        return replace(together, valid=together.valid & is_known(together))
 
     def _found(
         self,
@@ -152,10 +185,11 @@ class Volumetric(nn.Module):
         view_mask: Bool[Tensor, "B V"],
         centre_mm: Float[Tensor, "B 3"],
         angle_rad: Tensor | None,
+        mixed: Mixed,
     ) -> tuple[Float[Tensor, "B X Y Z 3"], VolumePoints]:
         """The cubes around `centre_mm`, and what the network finds in them."""
         grid_mm = self.cube.voxel_centres(centre_mm.to(views.features), angle_rad)
-        volumes = self.volume_net(self._volume(views, image_hw, cameras, grid_mm, view_mask))
+        volumes = mixed.run(self.volume_net, self._volume(views, image_hw, cameras, grid_mm, view_mask, mixed))
         return grid_mm, soft_argmax_3d(volumes, grid_mm, self.volume_multiplier, softmax=self.volume_softmax)
 
     def _root_mm(self, found: VolumePoints) -> Float[Tensor, "B 3"]:
@@ -191,6 +225,7 @@ class Volumetric(nn.Module):
         cameras: Cameras,
         grid_mm: Float[Tensor, "B X Y Z 3"],
         view_mask: Bool[Tensor, "B V"],
+        mixed: Mixed,
     ) -> Float[Tensor, "B C X Y Z"]:
         """The features of all views, in the cubes."""
         if self.aggregation.startswith("conf") and views.feature_confidences is None:
@@ -198,7 +233,7 @@ class Volumetric(nn.Module):
                 f"the backbone has no head for feature confidences, which the aggregation {self.aggregation!r} needs; "
                 "build it with feature_confidences=True, or choose sum, max or softmax"
             )
-        maps = self.process_features(self._maps(views).flatten(0, 1)).to(views.features.dtype)
+        maps = mixed.run(self.process_features, self._maps(views).flatten(0, 1)).to(views.features.dtype)
         factors = self.profile.map_factors(cameras.K, image_hw, size_of(maps), self.backbone.stride)
         return unproject(
             maps.unflatten(0, view_mask.shape),
@@ -241,7 +276,7 @@ class Volumetric(nn.Module):
         located: Bool[Tensor, "B"],
     ) -> Triangulated:
         """Everything else about points found."""
-        valid = located[:, None].expand(found.points_mm.shape[:-1])
+        valid = located[:, None] & (found.volumes.detach().flatten(-3).amax(-1) > 0)
         points_mm = torch.where(valid[..., None], found.points_mm, 0.0)
         used = view_mask[..., None] & valid[:, None]
         peaks_px, scores = self._peaks(views, image_hw, view_mask)
@@ -314,6 +349,7 @@ def _check_centre(centre_mm: Tensor, batch: int) -> None:
             f"centre_mm has shape {tuple(centre_mm.shape)}, expected {(batch, 3)}, finite numbers: one place in the "
             "world per sample; give it so, or leave it out"
         )
+    check_precision(centre_mm, "centre_mm")
 
 
 def _check_angle(angle_rad: Tensor, batch: int) -> None:

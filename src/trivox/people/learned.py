@@ -10,7 +10,7 @@ A model that begins with the same network as the following goes on from what tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -19,10 +19,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from trivox.data.crops import cut_for_model
+from trivox.geometry.axes import moved_points, upright_from_world
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, Skeleton, root_points
 from trivox.geometry.triangulated import Triangulated
-from trivox.models.agreement import is_known
 from trivox.models.backbones import MoveNetBackbone
 from trivox.models.configs import Model
 from trivox.models.folded import folded
@@ -44,22 +44,35 @@ class Learned:
     """A model ready to look at people in pictures of `cameras` (V,), upright as recorded.
 
     `follower` is its backbone, where that is the network that follows people and may do both at once.
+    `model_from_world` leads to the world that the model was trained in, where it is asked and answers.
     """
 
     model: Model
     cameras: Cameras
     device: torch.device
     follower: MoveNetBackbone | None
+    model_from_world: Float[Tensor, "4 4"] = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
 
     @classmethod
     def prepared(cls, model: Model, cameras: Cameras, precision: Precision = "float32") -> Learned:
-        """A copy of the model made fast, on the GPU where there is one."""
+        """A copy of the model made fast, on the GPU where there is one; the model itself stays as and where it is."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
             say("this processor has no bfloat16 of its own: the model computes in float32, which is faster here")
             precision = "float32"
-        ready = folded(model.to(device), getattr(torch, precision))
+        ready = folded(model, getattr(torch, precision), device)
         return cls(ready, cameras, device, cast(MoveNetBackbone, ready.backbone) if _can_follow(model) else None)
+
+    @property
+    def has_an_up(self) -> bool:
+        """Whether it matters to the model which way is up."""
+        return isinstance(self.model, Volumetric)
+
+    def upright(self, up: Float[Tensor, "3"]) -> Learned:  # noqa: UP037
+        """The same where `up` points up in the world of the cameras: the model sees it where it was in its training."""
+        if not isinstance(self.model, Volumetric):
+            return self
+        return replace(self, model_from_world=upright_from_world(up, self.cameras, self.model.cube.up_axis))
 
     def step(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], track: Track, seen: Seen | None = None) -> Followed:
         """The model's joints of the people of `track` (P, COCO's 17), none where a person is not seen; on the CPU.
@@ -94,8 +107,8 @@ class Learned:
         boxes: Int[Tensor, "P V 4"],
         centre_mm: Float[Tensor, "P 3"],
     ) -> Triangulated:
-        """What the model says of people in these boxes (without area where a view lacks them), on the CPU; its pixels
-        are those of the crops. `centre_mm` is where a volumetric model has its cubes."""
+        """What the model says of people in these boxes (without area where a view lacks them), on the CPU, in its own
+        world; its pixels are those of the crops. `centre_mm` is where a volumetric model has its cubes."""
         cameras, mask = self._of_crops(boxes)
         images = self._crops(pictures, boxes, mask)
         return self.model(images, cameras, mask, **self._where(centre_mm)).to("cpu")
@@ -107,7 +120,9 @@ class Learned:
         return self.model.from_views(seen.views, CROP_HW, cameras, mask, **self._where(centre_mm)).to("cpu")
 
     def _where(self, centre_mm: Float[Tensor, "P 3"]) -> dict[str, Tensor]:
-        return {"centre_mm": centre_mm.float().to(self.device)} if isinstance(self.model, Volumetric) else {}
+        if not isinstance(self.model, Volumetric):
+            return {}
+        return {"centre_mm": moved_points(centre_mm.double(), self.model_from_world).float().to(self.device)}
 
     def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
         crops = torch.zeros(*mask.shape, 3, *self.model.image_hw)
@@ -120,7 +135,8 @@ class Learned:
     def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> tuple[Cameras, Bool[Tensor, "P V"]]:
         """The cameras of the crops, and which crops there are."""
         mask, boxes = boxes[..., 2] > boxes[..., 0], _somewhere(boxes)
-        recorded = self.model.profile.recorded(self.cameras).expanded(*boxes.shape[:2])
+        seen = self.cameras.moved(torch.linalg.inv(self.model_from_world))
+        recorded = self.model.profile.recorded(seen).expanded(*boxes.shape[:2])
         cameras = recorded.cropped(boxes.to(recorded.K)).scaled(1 / self._pixels_per_crop_pixel(boxes))
         return cameras.to(torch.float32).to(self.device), mask.to(self.device)
 
@@ -129,10 +145,13 @@ class Learned:
         return (boxes[..., 2:] - boxes[..., :2]).double() / torch.tensor([width, height]).double()
 
     def _in_pictures(self, found: Triangulated, boxes: Int[Tensor, "P V 4"]) -> Followed:
-        """The model's answer in double precision, its pixels those of the pictures."""
+        """The model's answer in double precision and in the world of the cameras, its pixels those of the pictures."""
         assert found.points_px is not None and found.scores is not None
-        known = self._known(found)
-        points_mm, scores = torch.where(known[..., None], found.points_mm.double(), 0.0), found.scores.double()
+        known, scores = found.valid, found.scores.double()
+        world_from_model = torch.linalg.inv(self.model_from_world)
+        turn = world_from_model[:3, :3]
+        points_mm = torch.where(known[..., None], moved_points(found.points_mm.double(), world_from_model), 0.0)
+        covariance_mm2 = turn @ found.covariance_mm2.double() @ turn.mT
         boxes = _somewhere(boxes)
         in_crop = found.points_px.double() * self._pixels_per_crop_pixel(boxes)[..., None, :]
         points_px = self.model.profile.recorded_points(in_crop + boxes[..., None, :2])
@@ -142,18 +161,12 @@ class Learned:
             points_mm,
             known,
             torch.where(known, found.confidence.double(), 0.0),
-            torch.where(known[..., None, None], found.covariance_mm2.double(), 0.0),
+            torch.where(known[..., None, None], covariance_mm2, 0.0),
             torch.where(scores[..., None] > 0, points_px, 0.0),
             scores,
             used,
             torch.where(used, missed_px, 0.0),
         )
-
-    def _known(self, found: Triangulated) -> Bool[Tensor, "P J"]:
-        """Joints worth giving: a volume has an answer also for legs that are outside of all pictures."""
-        if isinstance(self.model, Volumetric) and self.model.agree_px is not None:
-            return found.valid & is_known(found)
-        return found.valid
 
 
 def _can_follow(model: Model) -> bool:

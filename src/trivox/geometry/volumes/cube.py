@@ -34,7 +34,8 @@ class Cube:
 
     side_mm    length of an edge.
     size       voxels along each axis of the volume: one number for all, or (X, Y, Z); at least 2.
-    up         the world's vertical, about which the cube may be turned.
+    up         the axis of the world that points up where the network was trained: cubes are turned about it, and
+               other worlds have to be turned so (`axes.upright_from_world`) before the network sees them.
     exchanged  the second voxel axis runs against world z, the third along world y: how the reference system shows
                CMU Panoptic to a network made for Human3.6M. The points themselves stay.
     """
@@ -62,6 +63,13 @@ class Cube:
         """Between neighbouring voxels, along the axis that has the fewest."""
         return self.side_mm / (min(self.xyz) - 1)
 
+    @property
+    def up_axis(self) -> Float[Tensor, "3"]:  # noqa: UP037
+        """`up` as a unit vector."""
+        vector = torch.zeros(3, dtype=torch.float64)
+        vector["xyz".index(self.up[-1])] = -1.0 if self.up.startswith("-") else 1.0
+        return vector
+
     def voxel_centres(
         self, centre_mm: Float[Tensor, "*b 3"], angle_rad: Float[Tensor, "*b"] | None = None
     ) -> Float[Tensor, "*b X Y Z 3"]:
@@ -70,7 +78,7 @@ class Cube:
         if angle_rad is not None:
             # Places in the world have no room in the half precision of an autocast.
             with torch.autocast(centre_mm.device.type, enabled=False):
-                turn = rotation_about(self._up_vector(centre_mm), angle_rad.to(centre_mm))
+                turn = rotation_about(self.up_axis.to(centre_mm), angle_rad.to(centre_mm))
                 offsets = (offsets.flatten(-4, -2) @ turn.mT).unflatten(-2, self.xyz)
         return centre_mm[..., None, None, None, :] + offsets
 
@@ -79,8 +87,3 @@ class Cube:
         lines = [torch.linspace(-half, half, n, dtype=like.dtype, device=like.device) for n in self.xyz]
         x, y, z = torch.meshgrid(*lines, indexing="ij")
         return torch.stack([x, z, -y] if self.exchanged else [x, y, z], dim=-1)
-
-    def _up_vector(self, like: Tensor) -> Tensor:
-        vector = like.new_zeros(3)
-        vector["xyz".index(self.up[-1])] = -1.0 if self.up.startswith("-") else 1.0
-        return vector
