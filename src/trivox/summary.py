@@ -1,4 +1,4 @@
-"""How good is a result? Joints found and reprojection error per camera, and how steady the bones are."""
+"""What a result says of itself: joints found and reprojection error per camera, and how steady the bones are."""
 
 from __future__ import annotations
 
@@ -84,15 +84,16 @@ def doubts(summary: Summary, poses: Poses) -> list[str]:
         )
     best = max(camera.joints_used for camera in summary.cameras)
     sentences += [
-        f"{camera.name} helped to place only {camera.joints_used:.0%} of the joints: its video may belong to another "
-        "camera, start at another time, or its calibration be wrong"
+        f"{camera.name} helped to place only {camera.joints_used:.0%} of the joints: it may look elsewhere, belong to "
+        "another video, start at another time, or be calibrated wrongly (trivox doctor RESULT/rig.toml RESULT)"
         for camera in summary.cameras
         if camera.joints_used < _IDLE_CAMERA < _BUSY_CAMERA < best
     ]
     if summary.bone_spread_mm is not None and summary.bone_spread_mm > _WILD_BONES_MM:
         sentences.append(
-            f"limb bones vary by {summary.bone_spread_mm:.0f} mm, more than any person's: check the order of the "
-            "cameras, that the videos are synchronized, and the calibration (trivox calibration check)"
+            f"limb bones vary by {summary.bone_spread_mm:.0f} mm, more than any person's: views and calibration "
+            "contradict each other; trivox doctor RESULT/rig.toml RESULT tells whether cameras are exchanged, late, or "
+            "calibrated wrongly, and which"
         )
     return sentences
 

@@ -103,7 +103,8 @@ def test_the_page_is_whole_loads_nothing_and_tells_the_numbers(folder, tmp_path)
     assert page.open == [] and page.seen.count("svg") >= 8
     assert not {"script", "link", "img", "iframe"} & set(page.seen)
     assert not re.search(r"https?:|url\(|@import|src=", text)
-    assert judged.grade == "good" and "Good: nothing here speaks against this result." in text
+    assert judged.grade == "consistent" and "Consistent: cameras, joints and bones agree" in text
+    assert "measured against the truth" in text
     assert "5.0 mm" in text and "MPJPE 5.00 mm" in text
     assert "a: half of the joints are within 1.0 px" in text and "c: half of the joints are within 4.0 px" in text
     assert "nan" not in text.lower().replace("nanmedian", "")
@@ -141,9 +142,28 @@ def test_a_bad_result_is_called_bad(tmp_path):
     summary = {**good.summary, "joints_valid": 0.5, "bone_spread_mm": 120.0}
     save_result(replace(good, poses=replace(good.poses, valid=gone), summary=summary), tmp_path / "out")
     judged = write_report(tmp_path / "out", tmp_path / "r.html")
-    assert judged.grade == "poor" and "Not good" in judged.sentence
+    assert judged.grade == "poor" and "Inconsistent" in judged.sentence
+    assert any("trivox doctor" in step for step in judged.next_steps)
     assert {check.what: check.grade for check in judged.checks}["joints found"] == "poor"
     assert len(judged.next_steps) >= 4
+
+
+def test_agreement_is_never_called_good(folder, tmp_path):
+    """Without a truth nobody knows the error: a calibration of half the size has the same pixels and steady bones."""
+    judged = write_report(folder, tmp_path / "r.html")
+    assert judged.grade == "consistent" and "does not measure errors" in judged.caveat
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert judged.caveat in text and not re.search(r"\bgood\b", text, re.IGNORECASE)
+
+
+def test_the_camera_that_helps_least_is_named_and_exchanged_cameras_are_left_to_the_doctor(tmp_path):
+    result = result_of((40.0, 40.0, 40.0))
+    cameras = [{**camera, "joints_used": used} for camera, used in zip(result.summary["cameras"], (0.9, 0.1, 0.8))]
+    summary = {**result.summary, "cameras": cameras, "bone_spread_mm": 120.0}
+    save_result(replace(result, summary=summary), tmp_path / "out")
+    steps = " ".join(write_report(tmp_path / "out", tmp_path / "r.html").next_steps)
+    assert f"{cameras[1]['name']} helps least" in steps and "trivox doctor" in steps
+    assert "order of the cameras" not in steps
 
 
 def test_lines_are_broken_where_there_is_nothing():

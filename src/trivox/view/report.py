@@ -1,4 +1,4 @@
-"""One page that says how good a result is: a verdict first, then plots, each under a sentence that explains it.
+"""One page that says whether a result agrees with itself: a verdict first, then plots, each under a sentence that explains it.
 
 The page is one HTML file that loads nothing: it can be sent to a colleague and opens anywhere.
 """
@@ -31,12 +31,12 @@ body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#1
 main{max-width:980px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 2px}
 h2{font-size:19px;margin:0 0 6px}
 section{background:#fff;border-radius:12px;padding:20px 24px;margin:18px 0;box-shadow:0 1px 3px rgba(20,30,50,.12)}
-p{margin:4px 0 10px}.facts{color:#5a6675}.verdict{border-left:10px solid #2e9e5b}.fair.verdict{border-color:#e0a100}
+p{margin:4px 0 10px}.facts{color:#5a6675}.verdict{border-left:10px solid #2e9e5b}.doubtful.verdict{border-color:#e0a100}
 .poor.verdict{border-color:#d0392b}.verdict h2{font-size:24px}table{border-collapse:collapse;width:100%;font-size:15px}
 td,th{text-align:left;padding:6px 10px;border-bottom:1px solid #e6eaee;font-weight:400}
 thead th{color:#5a6675;font-size:13px}
 .badge{display:inline-block;border-radius:9px;padding:1px 10px;color:#fff;background:#2e9e5b;font-size:13px}
-.badge.fair{background:#c98f00}.badge.poor{background:#d0392b}svg{width:100%;height:auto;display:block}
+.badge.doubtful{background:#c98f00}.badge.poor{background:#d0392b}svg{width:100%;height:auto;display:block}
 svg text{font:13px system-ui,sans-serif;fill:#46505e}.end{text-anchor:end}.mid{text-anchor:middle}.grid{stroke:#e3e8ee}
 svg .unit{fill:#8a94a2}.legend{margin:2px 0 6px}.key{margin-right:18px;font-size:14px;white-space:nowrap}
 .key i{display:inline-block;width:20px;height:4px;border-radius:2px;margin-right:7px;vertical-align:middle}
@@ -114,8 +114,9 @@ def _first_screen(judged: Verdict) -> str:
     )
     steps = "".join(f"<li>{escape(step)}</li>" for step in judged.next_steps)
     return (
-        f'<section class="verdict {judged.grade}"><h2>{escape(judged.sentence)}</h2><table><thead><tr>'
-        f"<th>looked at</th><th>here</th><th>good</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
+        f'<section class="verdict {judged.grade}"><h2>{escape(judged.sentence)}</h2>'
+        f"<p>{escape(judged.caveat)}</p><table><thead><tr>"
+        f"<th>check</th><th>here</th><th>consistent if</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
         f"<p style='margin-top:14px'><b>What to do next</b></p><ol>{steps}</ol></section>"
     )
 
@@ -131,15 +132,15 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
         _section(
             "Reprojection of each camera",
             "How far 2D joints are from the 3D joints seen by the same camera: the tick is the median, the thick bar "
-            "half of the joints, the thin line four fifths. Short bars near zero are good; one camera far behind the "
-            "others is wrongly calibrated, late, or sees badly.",
+            "half of the joints, the thin line four fifths. Short bars near zero are what to expect; one camera far behind "
+            "the others is wrongly calibrated, late, or sees badly.",
             spreads(quantiles, colours, "px"),
             _table(records),
         ),
         _section(
             "Reprojection over time",
-            "The median of all joints at each time, a line for each camera. Flat and low is good; a camera that rises "
-            "for good was moved, and peaks in all cameras are moments to look at.",
+            "The median of all joints at each time, a line for each camera. Flat and low is what to expect; a camera that "
+            "rises and stays there was moved, and peaks in all cameras are moments to look at.",
             legend(names, colours),
             lines(times_s, over_time, colours, "px"),
         ),
@@ -151,7 +152,7 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
         ),
         _section(
             "Joints seen by each camera",
-            "The share of the time in which a camera sees a joint well enough to use it. Dark is good; every joint "
+            "The share of the time in which a camera sees a joint well enough to use it. Every joint "
             "needs two dark cameras, and a light column is a camera that looks elsewhere or is blocked.",
             f'<div class="scroll">{heat_table(seen.seen_by_joint().T, skeleton.names, names)}</div>',
         ),
@@ -172,8 +173,8 @@ _SHARES = [(i, share) for i, share in enumerate(QUANTILES) if share >= 0.5]
 def _of_bones(poses: Poses, times_s: np.ndarray) -> str:
     lengths = bone_lengths_mm(poses)
     sentence = (
-        "A bone has one length, so flat lines are good, and left and right should be alike. Slow waves speak for a "
-        "wrong calibration, sudden jumps for a joint that was mistaken."
+        "A bone has one length: lines should be flat, and left and right alike. Slow waves speak for a wrong calibration, "
+        "sudden jumps for a joint that was mistaken."
     )
     if not lengths:
         return _section("Bone lengths over time", "These joints have no limbs whose lengths could be followed.")
@@ -209,8 +210,7 @@ def _of_people(poses: Poses, times_s: np.ndarray) -> str:
     shares = 100.0 * poses.valid.numpy().mean(2)
     return _section(
         "People over time",
-        "The share of each person's joints that were found. A line at 100 % is good; at 0 % the person is lost, or not "
-        "there.",
+        "The share of each person's joints that were found. At 0 % the person is lost, or not there.",
         legend(names, colours),
         lines(times_s, dict(zip(names, shares.T, strict=True)), colours, "%", size=(190, 900)),
     )
@@ -225,7 +225,7 @@ def _people(poses: Poses) -> tuple[list[str], list[Colour]]:
 def _of_truth(poses: Poses, truth: Poses, scored: Report, times_s: np.ndarray) -> list[str]:
     sections = [
         _section(
-            "Against the truth", f"{scored.headline}. Good are small errors and high shares.", *_truth_tables(scored)
+            "Against the truth", f"{scored.headline}. Errors should be small, shares high.", *_truth_tables(scored)
         )
     ]
     errors_mm = compared(poses, truth).errors_mm
@@ -238,7 +238,7 @@ def _of_truth(poses: Poses, truth: Poses, scored: Report, times_s: np.ndarray) -
         *sections,
         _section(
             "Error over time",
-            f"The mean over the joints{who}. Flat and low is good; peaks are moments to draw and look at.",
+            f"The mean over the joints{who}. Peaks are moments to draw and look at.",
             legend(names, colours) if several else "",
             lines(times_s, dict(zip(names, _nanmean(errors_mm, 2).T, strict=True)), colours, "mm"),
         ),

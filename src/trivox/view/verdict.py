@@ -1,7 +1,9 @@
-"""Is a result good, and what to do next: a few checks, each with what is good enough and a remedy.
+"""Does a result agree with itself, and what to do next: a few checks, each with its limit and a remedy.
 
-The limits come from recordings that are known to be good (docs/results.md): real video with a good calibration has
-nearly all joints, misses the 2D joints by two to three hundredths of a person's size, and bones steady to 10 to 20 mm.
+A result can only be compared with itself: views with each other, 3D joints with 2D joints, bones over time. What all
+views share (a scale, a world, a detector's idea of a joint) does not show, and the verdict says so; only `--truth`
+measures errors. The limits come from recordings whose calibration is right (docs/results.md): real video has nearly
+all joints, misses the 2D joints by two to three hundredths of a person's size, and bones steady to 10 to 20 mm.
 """
 
 from __future__ import annotations
@@ -15,18 +17,23 @@ from trivox.geometry.poses import Poses
 from trivox.summary import Summary, doubts
 from trivox.view.measures import Reprojection
 
-Grade = Literal["good", "fair", "poor"]
+Grade = Literal["consistent", "doubtful", "poor"]
 _GRADES: tuple[Grade, ...] = get_args(Grade)  # from best to worst
-_WORDS: dict[Grade, str] = {
-    "good": "Good: nothing here speaks against this result.",
-    "fair": "Usable, but look at what is marked below.",
-    "poor": "Not good: do not use it before what is marked below is clear.",
+_SENTENCES: dict[Grade, str] = {
+    "consistent": "Consistent: cameras, joints and bones agree with each other.",
+    "doubtful": "Partly consistent: look at what is marked below before you use it.",
+    "poor": "Inconsistent: do not use it before what is marked below is clear.",
 }
+_BLIND_SPOTS = (
+    "Agreement does not measure errors: a wrong scale of the whole calibration, a lens read wrongly in every camera, or "
+    "joints that the detector places differently from your definition do not show here."
+)
+_AGAINST_TRUTH = "The error is measured against the truth that was given."
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `value` and `limit` are for people to read; `remedy` is empty where it is good."""
+    """One comparison. `value` and `limit` are for people to read; `remedy` is empty where it is consistent."""
 
     what: str
     value: str
@@ -37,15 +44,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The grade is the worst of the checks."""
+    """The grade is the worst of the checks. `caveat`: what they cannot show."""
 
     grade: Grade
     checks: tuple[Check, ...]
     next_steps: tuple[str, ...]
+    caveat: str
 
     @property
     def sentence(self) -> str:
-        return _WORDS[self.grade]
+        return _SENTENCES[self.grade]
 
 
 def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm: float | None) -> Verdict:
@@ -60,14 +68,16 @@ def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm:
     worst = _GRADES[max(_GRADES.index(check.grade) for check in checks)]
     steps = [check.remedy for check in checks if check.remedy]
     steps += [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts(summary, poses)]
-    after = "Watch it over its pictures: trivox draw RESULT --out mosaic.mp4."
-    return Verdict(worst, tuple(checks), (*steps, after))
+    if worst != "consistent":
+        steps.append("Ask what contradicts what, and which camera it is: trivox doctor RESULT/rig.toml RESULT.")
+    steps.append("Watch it over its pictures: trivox draw RESULT --out mosaic.mp4.")
+    return Verdict(worst, tuple(checks), tuple(steps), _BLIND_SPOTS if mpjpe_mm is None else _AGAINST_TRUTH)
 
 
-def _graded(value: float, good: float, fair: float, *, more_is_better: bool = False) -> Grade:
+def _graded(value: float, consistent: float, doubtful: float, *, more_is_better: bool = False) -> Grade:
     if more_is_better:
-        value, good, fair = -value, -good, -fair
-    return "good" if value <= good else "fair" if value <= fair else "poor"
+        value, consistent, doubtful = -value, -consistent, -doubtful
+    return "consistent" if value <= consistent else "doubtful" if value <= doubtful else "poor"
 
 
 def _joints(summary: Summary) -> Check:
@@ -80,8 +90,8 @@ def _cameras(summary: Summary) -> Check:
     least = min(summary.cameras, key=lambda camera: camera.joints_used)
     grade = _graded(least.joints_used, 0.5, 0.25, more_is_better=True)
     remedy = (
-        f"{least.name} helps little: see whether it looks elsewhere, belongs to another video, or is calibrated "
-        "wrongly (trivox calibration check)."
+        f"{least.name} helps least: see whether it looks elsewhere, belongs to another video, starts at another time, or "
+        "is calibrated wrongly (the doctor tells which)."
     )
     value = f"{least.name} helps with {100 * least.joints_used:.0f} %"
     return _check("joints that each camera helps to place", value, "at least 50 % for each", grade, remedy)
@@ -90,8 +100,8 @@ def _cameras(summary: Summary) -> Check:
 def _reprojection(share: float) -> Check:
     grade = _graded(share, 0.03, 0.06)
     remedy = (
-        "3D and 2D joints disagree: check calibration and synchrony; where a single camera stands out below, look at "
-        "it first."
+        "3D and 2D joints disagree: the calibration or the synchronization is wrong, or the detector errs; where a "
+        "single camera stands out below, look at it first."
     )
     return _check(
         "2D and 3D joints apart (median)", f"{100 * share:.1f} % of a person's size", "at most 3 %", grade, remedy
@@ -111,4 +121,4 @@ def _truth(mpjpe_mm: float) -> Check:
 
 
 def _check(what: str, value: str, limit: str, grade: Grade, remedy: str) -> Check:
-    return Check(what, value, limit, grade, "" if grade == "good" else remedy)
+    return Check(what, value, limit, grade, "" if grade == "consistent" else remedy)
