@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,16 +17,19 @@ from torch import Tensor
 from trivox.cli.main import main
 from trivox.doctor.case import Case
 from trivox.doctor.corrections import Correction, alternatives
-from trivox.doctor.diagnosis import best_step, diagnose, gain_of, holds, unit_factor
+from trivox.doctor.diagnosis import _is_possible, best_step, diagnose, gain_of, holds, unit_factor
 from trivox.doctor.evidence import Evidence, evidence_of, jitter_px, read_at, sampled
 from trivox.doctor.examination import examined
 from trivox.doctor.findings import weak_views
 from trivox.doctor.fits import fitted, moved_midway
 from trivox.doctor.pose import pose_from_points, turned_by
 from trivox.files.calibrations import load_rig, save_rig
+from trivox.files.keypoints import save_keypoints
 from trivox.geometry.distortion import undistort
+from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17
+from trivox.triangulate_files import triangulate_files
 
 FPS, INSTANTS = 15.0, 24
 
@@ -301,3 +305,30 @@ def test_what_cannot_be_used_is_one_sentence(words: list[str], tmp_path: Path, c
         main(["doctor", str(tmp_path / "rig.toml"), *words])
     said = capsys.readouterr().err
     assert failed.value.code == 2 and said.startswith("trivox: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("late", [6, -6])
+def test_a_late_view_is_named_from_the_2d_files_behind_a_result(late, tmp_path, capsys):
+    """A result lacks what contradicts the calibration; what is left of a late view looks like a wrong pose."""
+    rig = Rig(("a", "b", "c", "d"), ring(4))
+    frames, paths = torch.arange(48), [tmp_path / f"{name}.npz" for name in rig.names]
+    for v, path in enumerate(paths):
+        at = person((frames - (late if v == 3 else 0)) / 30.0)
+        points = rig.cameras[[v]].project(at.reshape(1, -1, 3)).reshape(48, 1, 17, 2)
+        save_keypoints(Keypoints2D(points, torch.ones(48, 1, 17).double(), frames, COCO_17), path)
+    save_rig(rig, tmp_path / "rig.toml")
+    triangulate_files(rig, paths, out=tmp_path / "out", fps=30.0)
+    for given in ([tmp_path / "out"], paths):
+        with pytest.raises(SystemExit) as stop:
+            main(["doctor", str(tmp_path / "rig.toml"), *map(str, given)])
+        assert stop.value.code == 1
+        said = capsys.readouterr().out
+        offset = re.search(r"camera d: time offset \(it starts ([\d.]+) frames (before|after) the others\)", said)
+        assert offset and "wrong pose" not in said
+        assert float(offset[1]) == pytest.approx(6, abs=0.2) and offset[2] == ("before" if late > 0 else "after")
+
+
+def test_a_lens_that_nobody_makes_explains_nothing(good):
+    bent = good.with_camera(1, distortion=torch.tensor([29.0, 0, 0, 0, 0]).double())
+    step = Correction("wrong distortion", (1,), bent, 1, "", {"k1": 29.0})
+    assert not _is_possible(step, good) and _is_possible(replace(step, numbers={"k1": 0.3}), good)

@@ -108,7 +108,7 @@ def _say_what_is_missing(views: Sequence[Keypoints2D], rig: Rig, frames: Tensor,
         say(f"keypoint files have no frame rate: times assume {DEFAULT_FPS:g} frames/s (--fps gives another)")
 
 
-def _detections(views: Sequence[Keypoints2D], frames: Tensor) -> Joints2D:
+def detections_at(views: Sequence[Keypoints2D], frames: Tensor) -> Joints2D:
     """Detections (F, V, D) at these frame numbers; absent ones have score 0."""
     most = max(1, *(view.scores.shape[1] for view in views))
     shape = (len(frames), len(views), most, len(views[0].skeleton))
@@ -128,7 +128,7 @@ def _followed_members(
     parts = []
     with progress("who is who", len(frames)) as advance:
         for some in frames.split(_FRAMES_AT_ONCE):
-            parts.append(find_candidates(_detections(views, some), cameras, people + BYSTANDERS))
+            parts.append(find_candidates(detections_at(views, some), cameras, people + BYSTANDERS))
             advance(len(some))
     candidates = Candidates.concatenated(parts)
     times_s = (frames.double() / fps).numpy()
@@ -141,7 +141,7 @@ def _lifted(
 ) -> Followed:
     parts = []
     for some, chosen in zip(frames.split(_FRAMES_AT_ONCE), members.split(_FRAMES_AT_ONCE), strict=True):
-        joints = gathered(_detections(views, some), chosen)
+        joints = gathered(detections_at(views, some), chosen)
         sides_px = person_sizes_px(joints.points_px, joints.scores) * CROP_MARGIN
         parts.append(Followed.from_lifted(joints, lift(joints.points_px, joints.scores, cameras, sides_px, method)))
     return Followed.concatenated(parts)

@@ -158,7 +158,8 @@ def test_agreement_is_never_called_good(folder, tmp_path):
 
 def test_the_camera_that_helps_least_is_named_and_exchanged_cameras_are_left_to_the_doctor(tmp_path):
     result = result_of((40.0, 40.0, 40.0))
-    cameras = [{**camera, "joints_used": used} for camera, used in zip(result.summary["cameras"], (0.9, 0.1, 0.8))]
+    shares = zip(result.summary["cameras"], (0.9, 0.1, 0.8), strict=True)
+    cameras = [{**camera, "joints_used": used} for camera, used in shares]
     summary = {**result.summary, "cameras": cameras, "bone_spread_mm": 120.0}
     save_result(replace(result, summary=summary), tmp_path / "out")
     steps = " ".join(write_report(tmp_path / "out", tmp_path / "r.html").next_steps)

@@ -18,8 +18,8 @@ from trivox.errors import InputError
 class Doctor(WithRig):
     """Find out what is wrong with a calibration or recording, and in which camera (then: exit code 1)."""
 
-    videos: Annotated[Positional[tuple[Path, ...]], unset("VIDEO [VIDEO ...] | RESULT")]
-    """One video or image folder per camera, named like the cameras; or one result folder of predict or triangulate."""
+    videos: Annotated[Positional[tuple[Path, ...]], unset("VIDEO [VIDEO ...] | KEYPOINTS [KEYPOINTS ...] | RESULT")]
+    """One video, image folder or file of 2D joints per camera, named like the cameras; or one result folder."""
     cameras: Names = ()
     """Camera names in the order of the videos, where the file names do not tell; comes after the videos."""
     write_rig: Annotated[Path | None, unset("FILE")] = None

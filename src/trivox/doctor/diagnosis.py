@@ -58,6 +58,8 @@ _MOST_FINDINGS = 3
 _FEWEST_INSTANTS = 6
 # Instants that every explanation is tried on.
 _INSTANTS = 24
+# No lens bends more than this: the radial factor is then far from 1 within the picture.
+_STRONGEST_K1 = 1.0
 # Intrinsics for another size have the middle of another picture: by this share of the size at least.
 _MIDDLE_SHARE = 0.02
 # Millimetres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
@@ -164,7 +166,10 @@ def _less(case: Case, corrected: Case) -> float:
 
 
 def _is_possible(correction: Correction, case: Case) -> bool:
-    """Intrinsics for another picture size must bring the principal point nearer to the middle of this one."""
+    """A lens must be one that is made; intrinsics for another picture size must bring the principal point nearer to
+    the middle of this one."""
+    if abs(correction.numbers.get("k1", 0.0)) > _STRONGEST_K1:
+        return False
     if correction.kind != "wrong image size":
         return True
     views = list(correction.views) or list(range(case.views))

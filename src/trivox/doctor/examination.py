@@ -21,15 +21,18 @@ from trivox.doctor.case import Case
 from trivox.doctor.diagnosis import diagnose
 from trivox.doctor.evidence import Evidence, evidence_of, sampled
 from trivox.doctor.findings import Finding, findings_of, remarks_of
-from trivox.doctor.looking import look_at
+from trivox.doctor.looking import look_at, read_from_files
 from trivox.errors import InputError
 from trivox.files.calibrations import load_rig
+from trivox.files.keypoints import holds_keypoints, load_keypoints
 from trivox.files.matching import ImageFit, size_text
 from trivox.files.results import Result, load_result
-from trivox.files.views import Views
+from trivox.files.views import Views, match_cameras
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
+from trivox.geometry.skeletons import SKELETONS
 from trivox.options import DEFAULT_FPS
+from trivox.progress import say
 
 _FITS: tuple[ImageFit, ...] = ("left", "center", "right", "scale")
 
@@ -59,7 +62,7 @@ class DoctorReport:
 def doctor(
     rig: Rig | str | Path, videos: Sequence[str | Path] | str | Path, *, cameras: Sequence[str] | None = None
 ) -> DoctorReport:
-    """Judge `rig` by videos or image folders, one per camera, or by the 2D joints of one result folder.
+    """Judge `rig` by videos or image folders, one per camera, by 2D keypoint files, or by one result folder.
 
     `cameras` names the cameras in the order of the videos, where file names do not tell. Raises `InputError` for what
     cannot be used.
@@ -68,6 +71,9 @@ def doctor(
     paths = [Path(path) for path in ([videos] if isinstance(videos, str | Path) else videos)]
     if len(paths) == 1 and (paths[0] / "poses.npz").is_file():
         rig, evidence = _of_result(rig, paths[0])
+    elif paths and all(holds_keypoints(path) for path in paths):
+        rig = match_cameras(rig, paths, cameras)
+        evidence = read_from_files([load_keypoints(path) for path in paths], rig.cameras, DEFAULT_FPS)
     else:
         rig, evidence = _of_videos(rig, paths, cameras)
     return examined(rig, evidence)
@@ -117,14 +123,38 @@ def _rows(before: Case, after: Case, names: Sequence[str]) -> tuple[CameraReport
 
 
 def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
-    """The cameras of a result, as the given rig has them, and the 2D joints it kept."""
+    """The cameras of a result, as the given rig has them, and the 2D joints it was made from.
+
+    Those in the result are only what agreed with its calibration: the 2D files themselves say more, where they are
+    still there.
+    """
     result = load_result(folder)
     if missing := [name for name in result.rig.names if name not in rig.names]:
         raise InputError(
             f"{folder} has the cameras {', '.join(missing)}, which the rig lacks (it has {', '.join(rig.names)}); give "
             "the calibration that belongs to the result"
         )
-    return rig.selected(result.rig.names), _evidence_of_result(result)
+    rig = rig.selected(result.rig.names)
+    paths = _keypoint_files(result)
+    if paths and all(path.exists() for path in paths):
+        skeleton = result.job.get("skeleton")
+        views = [load_keypoints(path, skeleton=skeleton if skeleton in SKELETONS else None) for path in paths]
+        return rig, read_from_files(views, rig.cameras, result.poses.fps)
+    if paths:
+        say(
+            f"the 2D files that {folder} was made from are gone: it has only those joints that agreed with its "
+            "calibration; give the 2D files or the videos to judge it by all of them"
+        )
+    return rig, _evidence_of_result(result)
+
+
+def _keypoint_files(result: Result) -> list[Path]:
+    """The 2D files that a result of `triangulate` was made from, in the order of its cameras; else none."""
+    files = result.job.get("keypoints")
+    if not isinstance(files, dict):
+        return []
+    given = [files.get(name) for name in result.rig.names]
+    return [Path(str(file["path"])) for file in given if isinstance(file, dict) and "path" in file]
 
 
 def _evidence_of_result(result: Result) -> Evidence:

@@ -49,7 +49,7 @@ _ADVICE: dict[Kind, str] = {
     "turned picture": "turn the video back, or calibrate on pictures as they are recorded",
     "wrong unit": "say the unit with --units, or correct the calibration",
     "wrong image size": "use the calibration of this recording mode, or scale its intrinsics to these pictures",
-    "time offset": "cut the video, or start it by that many frames (docs/troubleshooting.md)",
+    "time offset": "cut the first frames of the videos that start earlier (--write-offsets: docs/troubleshooting.md)",
     "wrong distortion": "calibrate the lens of this camera again, with points up to the corners of the picture",
     "wrong pose": "the camera was moved after the calibration, or calibrated badly: calibrate its place again",
     "moved camera": "cut the recording at that frame, and calibrate the camera's place for both parts",

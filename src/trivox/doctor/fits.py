@@ -117,9 +117,9 @@ def _offset(case: Case, view: int, start: _Others | None) -> Correction:
         return c.with_offset(view, n[0])
 
     offset = float(refined(case, change, best, torch.tensor([0.25 * spacing]).double(), [view])[0])
-    return Correction(
-        "time offset", (view,), case.with_offset(view, offset), 1, f"{offset:+.2f} frames", {"frames": offset}
-    )
+    side = "before" if offset > 0 else "after"
+    said = f"it starts {abs(offset):.2f} frames {side} the others"
+    return Correction("time offset", (view,), case.with_offset(view, offset), 1, said, {"frames": offset})
 
 
 def _longest_offset(case: Case) -> float:

@@ -1,8 +1,9 @@
-"""One person's 2D joints in each view, found without believing the rig: what the doctor sees in videos.
+"""One person's 2D joints in each view, chosen without believing the rig: what the doctor observes.
 
 People are looked for in whole pictures at a few instants; between them the person is followed in each view by itself,
 from one crop to the next. Pictures are tried in all four orientations first, since people who lie on their side are
-hardly found. The rig is asked only where several people of similar size are in view.
+hardly found. 2D joints of another program's files are taken as they are. The rig is asked only where several people of
+similar size are in view.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from trivox.errors import InputError
 from trivox.files.videos import turned_picture
 from trivox.files.views import Views, turned_points
 from trivox.geometry.association import person_sizes_px
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.skeletons import COCO_17
 from trivox.people.boxes import CROP_MARGIN
-from trivox.people.candidates import BYSTANDERS, find_candidates
+from trivox.people.candidates import BYSTANDERS, find_candidates, gathered
 from trivox.people.networks import CROP_HW, Joints2D, Networks
 from trivox.progress import progress
+from trivox.triangulate_files import detections_at
 
 # Whole pictures are searched this often, in sampled instants.
 _SEARCH_EVERY = 10
@@ -53,6 +57,22 @@ def look_at(views: Views, fps: float, networks: Networks | None = None) -> Evide
         )
     points, scores = joints.points_px[:, :, None], joints.scores[:, :, None]
     return evidence_of(points, scores, frames, stretches, COCO_17, fps, views.rig.cameras.image_hw)
+
+
+def read_from_files(views: Sequence[Keypoints2D], cameras: Cameras, fps: float) -> Evidence:
+    """Evidence from the 2D keypoint files of the views. Raises `InputError` where fewer than two show a person.
+
+    A result folder has only those joints that agreed with the calibration it was made with: too few to judge it by.
+    """
+    numbers = torch.cat([view.frames for view in views]).unique()
+    at, stretches = sampled(len(numbers), fps)
+    frames = numbers[at]
+    detections = detections_at(views, frames)
+    joints = gathered(detections, _chosen(detections, cameras)[:, None])
+    if int((joints.scores > 0).any(-1).any(0).any(0).sum()) < 2:
+        raise InputError(f"people are seen in fewer than two of the {len(views)} files of 2D joints; give other files")
+    points, scores = joints.points_px.transpose(1, 2), joints.scores.transpose(1, 2)
+    return evidence_of(points, scores, frames, stretches, views[0].skeleton, fps, cameras.image_hw)
 
 
 def _orientations(views: Views, frames: Tensor, networks: Networks) -> list[int]:
@@ -96,7 +116,8 @@ def _searched(
             instant = next(iter(views.frames(start=frame, stop=frame + 1)))
             found.append(networks.find_people(_pictures(instant.pictures, turns)))
             advance(1)
-    members = _chosen(found, views, turns, stored_hw)
+    stored = Joints2D.stack([_stored(joints, views, turns, stored_hw) for joints in found])
+    members = _chosen(stored, views.rig.cameras)
     view = torch.arange(len(turns))
     boxes = {}
     for frame, joints, member in zip(at, found, members, strict=True):
@@ -105,20 +126,17 @@ def _searched(
     return boxes
 
 
-def _chosen(
-    found: list[Joints2D], views: Views, turns: list[int], stored_hw: list[tuple[int, int]]
-) -> Int[Tensor, "S V"]:
-    """Which detection of each view to follow: the largest, or, among several of similar size, whom most views see."""
-    all_found = Joints2D.stack(found)
-    scores = torch.where(all_found.scores >= _SEEN, all_found.scores, 0.0)
+def _chosen(found: Joints2D, cameras: Cameras) -> Int[Tensor, "S V"]:
+    """Which detection (S, V, D) of each view to follow, -1 for none: the largest, or, among several of similar size,
+    whom most views see."""
+    scores = torch.where(found.scores >= _SEEN, found.scores, 0.0)
     is_person = (scores > 0).sum(-1) >= _FEWEST_JOINTS
-    size = person_sizes_px(all_found.points_px, scores) * scores.mean(-1) * is_person
+    size = person_sizes_px(found.points_px, scores) * scores.mean(-1) * is_person
     largest = torch.where(is_person.any(-1), size.argmax(-1), -1)
     rivals = (size > _SIMILAR_SIZE * size.amax(-1, keepdim=True)).sum(-1).double()
     if bool((rivals.median(0).values <= 1).all()):
         return largest
-    stored = Joints2D.stack([_stored(joints, views, turns, stored_hw) for joints in found])
-    candidates = find_candidates(stored, views.rig.cameras, 1 + BYSTANDERS)
+    candidates = find_candidates(found, cameras, 1 + BYSTANDERS)
     member = candidates.members[:, 0]
     return torch.where(member >= 0, member, largest)
 

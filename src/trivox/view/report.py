@@ -1,4 +1,4 @@
-"""One page that says whether a result agrees with itself: a verdict first, then plots, each under a sentence that explains it.
+"""One page that says whether a result agrees with itself: a verdict, then plots, each under a sentence about it.
 
 The page is one HTML file that loads nothing: it can be sent to a colleague and opens anywhere.
 """
@@ -132,14 +132,14 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
         _section(
             "Reprojection of each camera",
             "How far 2D joints are from the 3D joints seen by the same camera: the tick is the median, the thick bar "
-            "half of the joints, the thin line four fifths. Short bars near zero are what to expect; one camera far behind "
+            "half of the joints, the thin line four fifths. Bars should be short and near zero; one camera far behind "
             "the others is wrongly calibrated, late, or sees badly.",
             spreads(quantiles, colours, "px"),
             _table(records),
         ),
         _section(
             "Reprojection over time",
-            "The median of all joints at each time, a line for each camera. Flat and low is what to expect; a camera that "
+            "The median of all joints at each time, a line for each camera. Lines should be flat and low; a camera that "
             "rises and stays there was moved, and peaks in all cameras are moments to look at.",
             legend(names, colours),
             lines(times_s, over_time, colours, "px"),
@@ -173,7 +173,7 @@ _SHARES = [(i, share) for i, share in enumerate(QUANTILES) if share >= 0.5]
 def _of_bones(poses: Poses, times_s: np.ndarray) -> str:
     lengths = bone_lengths_mm(poses)
     sentence = (
-        "A bone has one length: lines should be flat, and left and right alike. Slow waves speak for a wrong calibration, "
+        "A bone has one length: lines should be flat, left and right alike. Slow waves speak for a wrong calibration, "
         "sudden jumps for a joint that was mistaken."
     )
     if not lengths:

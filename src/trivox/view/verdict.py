@@ -25,8 +25,8 @@ _SENTENCES: dict[Grade, str] = {
     "poor": "Inconsistent: do not use it before what is marked below is clear.",
 }
 _BLIND_SPOTS = (
-    "Agreement does not measure errors: a wrong scale of the whole calibration, a lens read wrongly in every camera, or "
-    "joints that the detector places differently from your definition do not show here."
+    "Agreement does not measure errors: a wrong scale of the whole calibration, a lens read wrongly in every camera, "
+    "or joints that the detector places differently from your definition do not show here."
 )
 _AGAINST_TRUTH = "The error is measured against the truth that was given."
 
@@ -90,8 +90,8 @@ def _cameras(summary: Summary) -> Check:
     least = min(summary.cameras, key=lambda camera: camera.joints_used)
     grade = _graded(least.joints_used, 0.5, 0.25, more_is_better=True)
     remedy = (
-        f"{least.name} helps least: see whether it looks elsewhere, belongs to another video, starts at another time, or "
-        "is calibrated wrongly (the doctor tells which)."
+        f"{least.name} helps least: see whether it looks elsewhere, belongs to another video, starts at another time, "
+        "or is calibrated wrongly (the doctor tells which)."
     )
     value = f"{least.name} helps with {100 * least.joints_used:.0f} %"
     return _check("joints that each camera helps to place", value, "at least 50 % for each", grade, remedy)

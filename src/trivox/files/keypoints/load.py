@@ -46,3 +46,10 @@ def load_keypoints(path: Path | str, *, skeleton: str | None = None, format: str
     if path.is_dir() != (name == "openpose"):
         raise InputError(f"{path} is a {'folder' if path.is_dir() else 'file'}, which format {name!r} is not")
     return READERS[name](path, skeleton_named(skeleton) if skeleton else None)
+
+
+def holds_keypoints(path: Path) -> bool:
+    """Whether a path is, by its name, 2D detections and not pictures: a file of `BY_SUFFIX`, a folder with JSON."""
+    if path.is_dir():
+        return any(entry.suffix.lower() == ".json" for entry in path.iterdir())
+    return path.suffix.lower() in BY_SUFFIX
