@@ -97,6 +97,17 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     assert experiment.data == RenderedData(scenes=5)
 
 
+def test_held_out_data_are_the_test_part_of_the_same_table(tmp_path: Path) -> None:
+    own = "labels: labels.json\n  kept: train\n  scale_bbox: 1.1"
+    text = SMALL.replace("labels: labels.json", own) + "evaluation: {}\n"
+    experiment = loaded(tmp_path, text, "data.labels=mine.json", "evaluation.data.kept=test")
+    assert experiment.evaluation is not None
+    expected = replace(experiment.data, part="test", kept=Path("test"))
+    assert experiment.evaluation.data == expected and expected.labels == Path("mine.json")  # pyright: ignore
+    other = loaded(tmp_path, text, "evaluation.data={kind: labels, labels: other.json}").evaluation
+    assert other is not None and other.data == LabelData(labels=Path("other.json"))
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

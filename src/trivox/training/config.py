@@ -311,6 +311,8 @@ class OptimizerOptions(Strict):
 class Evaluating(Strict):
     """Held-out data, scored by `protocol` (that of the dataset unless given) after every epoch.
 
+    In a file, `data` without a `kind` is the test part of the label table that is trained on.
+
     `centres`: where cubes are; "truth" tells a volumetric model a part of the answer. `views`: so many views of each
     sample, the same ones every time; all unless given. `ransac`: RANSAC on the same heatmaps is scored beside
     the model, over the joints that both found (training/baseline.py).

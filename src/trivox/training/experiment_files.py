@@ -41,11 +41,24 @@ def _validated(content: Any, lines: dict[Place, int], path: Path, overrides: Seq
     sources = {place: f"{path}, line {line}" for place, line in lines.items()}
     for override in overrides:
         _override(content, override, sources)
+    _complete_evaluation(content)
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
         fault = _most_telling(error)
         raise InputError(_sentence(fault, content, sources, path)) from error
+
+
+def _complete_evaluation(content: dict[str, Any]) -> None:
+    """Held-out data without a kind of their own are the test part of the table that is trained on."""
+    data, evaluation = content.get("data"), content.get("evaluation")
+    if not isinstance(data, dict) or not isinstance(evaluation, dict) or data.get("kind") != "labels":
+        return
+    own = evaluation.get("data") or {}
+    if isinstance(own, dict) and "kind" not in own:
+        # What belongs to the rows of the training part alone is not passed on.
+        shared = {key: value for key, value in data.items() if key not in ("kept", "centres", "every")}
+        evaluation["data"] = {**shared, "part": "test", **own}
 
 
 def written(experiment: Experiment) -> str:

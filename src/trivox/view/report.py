@@ -139,7 +139,7 @@ def _of_reprojection(result: Result, summary: Summary, seen: Reprojection, times
         ),
         _section(
             "Reprojection over time",
-            "The median of all joints at each time, a line for each camera. Lines should be flat and low; a camera that "
+            "The median of all joints at each time, a line for each camera. It should be flat and low; a camera that "
             "rises and stays there was moved, and peaks in all cameras are moments to look at.",
             legend(names, colours),
             lines(times_s, over_time, colours, "px"),
