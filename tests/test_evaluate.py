@@ -112,6 +112,18 @@ def test_frames_are_brought_together_by_number(truth_file: Path, tmp_path: Path)
         evaluate(tmp_path / "later.npz", truth=truth_file)
 
 
+def test_a_first_or_last_frame_that_only_the_truth_has_is_said_and_left_out(tmp_path: Path, capsys) -> None:
+    points = random_points(15)
+    trivox.save_poses(poses_of(points[1:], first=1), tmp_path / "truth.npz")
+    trivox.save_poses(poses_of(points[:-1]), tmp_path / "predicted.npz")
+    report = evaluate(tmp_path / "predicted.npz", truth=tmp_path / "truth.npz")
+    assert report.choices["score_mm"] < 1e-9 and "over 13 poses" in report.headline
+    assert "1 of 14 frames with truth lie outside the predicted ones" in capsys.readouterr().err
+    trivox.save_poses(poses_of(points[:-2]), tmp_path / "shorter.npz")
+    with pytest.raises(InputError, match="2 of 14 frames with truth have no prediction"):
+        evaluate(tmp_path / "shorter.npz", truth=tmp_path / "truth.npz")
+
+
 def test_results_by_rows_of_a_dataset(labels_file: Path, tmp_path: Path) -> None:
     """Errors of 10, 20, ... mm by row give known means of actions, subjects, and of all."""
     points, mm = random_points(len(OF_ROWS))[:, 0], np.arange(1, 9) * 10.0

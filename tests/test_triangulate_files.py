@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from dots import rig_of, walk  # pyright: ignore[reportMissingImports]  # tests/people
@@ -210,6 +211,96 @@ def test_views_of_different_skeletons_are_refused(tmp_path):
     trivox.save_keypoints(replace(keypoints, skeleton=other), tmp_path / "cam2.npz")
     with pytest.raises(InputError, match=r"cam2\.npz has the joints of .* same joints"):
         trivox.triangulate_files(RIG, [paths[0], tmp_path / "cam2.npz", paths[2]])
+
+
+DLC_PARTS = ("snout", "ear_a", "ear_b", "tail", "hip_x", "paw_1", "paw_2", "mid")
+
+
+def write_dlc(path: Path, seen: Seen, parts: tuple[str, ...]) -> Path:
+    """The first joints of the person under the names of an animal's parts, in the order given."""
+    rows = [["scorer"] + ["net"] * 3 * len(parts), ["bodyparts"] + [part for part in parts for _ in range(3)]]
+    rows.append(["coords"] + ["x", "y", "likelihood"] * len(parts))
+    for f, (person,) in enumerate(seen):
+        shown = (person - torch.tensor([0.5, 0.5, 0]))[[DLC_PARTS.index(part) for part in parts]]
+        rows.append([str(f), *map(str, shown.reshape(-1).tolist())])
+    path.write_text("\n".join(map(",".join, rows)))
+    return path
+
+
+@pytest.mark.parametrize("lacking", [(), ("tail",), ("snout", "mid")])
+def test_joints_are_matched_by_name_across_the_views(tmp_path, lacking, capsys):
+    """Each view has them in another order; what the second lacks is placed by the others."""
+    paths = []
+    for v, name in enumerate(RIG.names):
+        parts = tuple(p for p in DLC_PARTS[v:] + DLC_PARTS[:v] if v != 1 or p not in lacking)
+        paths.append(write_dlc(tmp_path / f"{name}.csv", seen_by(v, TRUTH), parts))
+    poses = trivox.triangulate_files(RIG, [paths[1], paths[0], *paths[2:]], out=tmp_path / "out")
+    assert set(poses.skeleton.names) == set(DLC_PARTS)
+    at = [poses.skeleton.names.index(part) for part in DLC_PARTS]
+    assert_same_people(
+        replace(poses, points_mm=poses.points_mm[:, :, at], valid=poses.valid[:, :, at]), TRUTH[:, :, :8]
+    )
+    said = capsys.readouterr().err
+    assert (f"cam2 lacks {', '.join(lacking)}: placed by the other views" in said) == bool(lacking)
+    assert load_result(tmp_path / "out").summary["joints_valid"] == 1
+
+
+def test_joints_that_no_two_views_see_are_said_and_not_counted(tmp_path, capsys):
+    paths = []
+    for v, name in enumerate(RIG.names):
+        seen = seen_by(v, TRUTH)
+        for (person,) in seen:
+            person[3, 2] *= v == 0  # one view only
+            person[4] = 0
+        paths.append(write_openpose(tmp_path / name, seen))
+    poses = trivox.triangulate_files(RIG, paths, out=tmp_path / "out")
+    assert "no two views ever see left_ear, right_ear" in capsys.readouterr().err
+    assert not poses.valid[:, :, [3, 4]].any() and poses.valid.double().mean() == 15 / 17
+    assert load_result(tmp_path / "out").summary["joints_valid"] == 1
+
+
+def test_a_view_of_mmpose_beside_views_of_openpose(tmp_path):
+    """The demo of MMPose counts frames from 1, OpenPose from 0."""
+    paths = folders(tmp_path)[:3]
+    entries = [
+        {
+            "frame_id": f + 1,
+            "instances": [{"keypoints": (p[:, :2] - 0.5).tolist(), "keypoint_scores": [0.9] * 17} for p in people],
+        }
+        for f, people in enumerate(seen_by(3, TRUTH))
+    ]
+    (tmp_path / "cam4.json").write_text(json.dumps({"instance_info": entries}))
+    poses = trivox.triangulate_files(RIG, [*paths, tmp_path / "cam4.json"])
+    assert_same_people(poses, TRUTH)
+    assert poses.frames.tolist() == list(range(FRAMES))
+
+
+CASES: list[tuple[str, str, str, str | None]] = [
+    ("alphapose_names", "rig.json", "v2_cam{}.json", None),
+    ("mmpose_counts_from_1", "rig.json", "cam{}_wb.json", "coco17"),
+    ("pose2sim_associated", "rig.json", "cam{}_json", "coco17"),
+    ("halpe26", "halpe26/rig.json", "cam{}_json", None),
+    ("mmpose_per_image", "rig.json", "cam{}", None),
+    ("dlc_order", "rig.json", "ord_cam{}.csv", None),
+    ("macos_files", "rig.json", "cam{}", None),
+]
+
+
+@pytest.mark.parametrize(("case", "rig", "name", "skeleton"), CASES, ids=[case for case, *_ in CASES])
+def test_files_of_other_programs_give_the_truth(cases, data, case, rig, name, skeleton):
+    """2D points projected by OpenCV from the demo's truth, frames 0, 1, 2, ..."""
+    paths = [cases / case / name.format(v) for v in range(1, 5)]
+    poses = trivox.triangulate_files(trivox.load_rig(cases / rig), paths, skeleton=skeleton)
+    with np.load(data / "demo_scene" / "truth.npz") as truth:
+        truth_mm, joints = torch.from_numpy(truth["points_mm"]).double(), truth["joint_names"].tolist()
+    # DeepLabCut's case names the first eight of them otherwise.
+    at = [joints.index(joint) if joint in joints else -1 for joint in poses.skeleton.names]
+    at = list(range(8)) if case == "dlc_order" else at
+    there = torch.tensor(at) >= 0
+    assert poses.frames.tolist() == list(range(len(poses.frames))) and len(poses.frames) >= 12
+    assert there.sum() >= 8 and poses.valid[:, :, there].all()
+    away_mm = poses.points_mm - truth_mm[poses.frames][:, :, at]
+    assert away_mm[:, :, there].abs().max() < 1e-6
 
 
 def test_a_skeleton_that_the_files_do_not_have_is_refused(tmp_path):

@@ -24,6 +24,7 @@ from trivox.evaluation_inputs import (
     scenes,
     target_of_labels,
     target_of_poses,
+    within_predictions,
 )
 from trivox.evaluation_report import (
     Report,
@@ -42,6 +43,7 @@ from trivox.metrics.evaluation import Evaluation, Missing, evaluated
 from trivox.metrics.people_evaluation import evaluated_parts, evaluated_people
 from trivox.metrics.protocols import PROTOCOLS, protocol_named
 from trivox.metrics.truth import with_joints_of
+from trivox.progress import say
 
 # Protocols of several people, beside those of `metrics.PROTOCOLS`.
 PEOPLE, PARTS = "people", "parts"
@@ -75,13 +77,20 @@ def evaluate(
     if (truth is None) == (labels is None):
         raise InputError("an evaluation needs either a file of true poses (--truth) or a label table (--labels)")
     refuse_to_overwrite(out, metric_json)
+    predicted = load_predictions(Path(predictions), skeleton, units)
     if truth is not None:
-        target = target_of_poses(load_poses(truth))
+        target = target_of_poses(_counted(load_poses(truth), predicted))
     else:
         assert labels is not None
         target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
-    predicted = load_predictions(Path(predictions), skeleton, units)
     return scored(predicted, target, protocol, missing, Files.of(out, metric_json, compare))
+
+
+def _counted(truth: Poses, predicted: Predictions | Poses) -> Poses:
+    counted = within_predictions(truth, predicted)
+    if left_out := len(truth.frames) - len(counted.frames):
+        say(f"{left_out} of {len(truth.frames)} frames with truth lie outside the predicted ones: not counted")
+    return counted
 
 
 @dataclass(frozen=True)

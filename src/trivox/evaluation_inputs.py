@@ -33,6 +33,9 @@ from trivox.metrics.truth import Truth, truth_of_labels, truth_of_poses
 Units = Literal["mm", "cm", "m"]
 MM_PER_UNIT: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
+# Share of the true frames that predictions must span.
+_LEAST_INSIDE = 0.9
+
 # The joints that the published programs write, by number.
 _PUBLISHED = {len(skeleton): skeleton for skeleton in (H36M_17, MPII_16, PANOPTIC_19)}
 
@@ -219,6 +222,18 @@ def scenes(predictions: Predictions | Poses, target: Target) -> tuple[Scene, Sce
 def _scene(poses: Poses) -> Scene:
     confidence = (poses.confidence * poses.valid).sum(-1) / poses.valid.sum(-1).clamp_min(1)
     return Scene(poses.points_mm, poses.valid, confidence, poses.skeleton)
+
+
+def within_predictions(truth: Poses, predicted: Predictions | Poses) -> Poses:
+    """The truth without the few frames before the first and after the last prediction.
+
+    Two programs rarely agree on the first and last frame of a recording. More than a tenth outside is another
+    recording, or part of one: it stays, and is refused where rows are looked up.
+    """
+    if isinstance(predicted, Predictions) or not len(predicted.frames):
+        return truth
+    inside = (truth.frames >= predicted.frames[0]) & (truth.frames <= predicted.frames[-1])
+    return truth[inside] if inside.double().mean() >= _LEAST_INSIDE else truth
 
 
 def _rows_of_frames(predictions: Poses, frames: np.ndarray) -> Tensor:

@@ -50,8 +50,10 @@ def summarise(
     camera_names: Sequence[str],
     inliers: Bool[Tensor, "F P V J"],
     reprojection_px: Float[Tensor, "F P V J"],
+    possible: Bool[Tensor, "J"] | None = None,
 ) -> Summary:
-    """Summary of poses and the observations behind them."""
+    """Summary of poses and the observations behind them; only `possible` joints count as missing (None: all)."""
+    counted = poses.valid if possible is None else poses.valid[..., possible]
     valid_joints = int(poses.valid.sum())
     cameras = tuple(
         CameraSummary(
@@ -65,7 +67,7 @@ def summarise(
         frames=len(poses.frames),
         fps=poses.fps,
         people=poses.points_mm.shape[1],
-        joints_valid=float(poses.valid.double().mean()),
+        joints_valid=float(counted.double().mean()),
         median_reprojection_px=_median(reprojection_px[inliers]),
         bone_spread_mm=bone_spread_mm(poses),
         cameras=cameras,

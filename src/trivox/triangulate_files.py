@@ -17,15 +17,15 @@ from torch import Tensor
 
 from trivox.calibration_report import check
 from trivox.errors import InputError
-from trivox.files.keypoints import load_keypoints
+from trivox.files.keypoints.load import read_view
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
 from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.keypoints import Keypoints2D
+from trivox.geometry.keypoints import Keypoints2D, seen_in_two
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, joined_skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
 from trivox.lift import Method, lift
@@ -56,15 +56,16 @@ def triangulate_files(
 
     `skeleton` names the joints of files that do not name them; `fps` is the frame rate for the times of the exports
     (30 unless given). The other arguments are those of `predict`. Frames are matched by the numbers in the files;
-    a frame that a view lacks is a frame in which that view sees nobody. Raises `InputError` as `predict` does.
+    a frame that a view lacks is a frame in which that view sees nobody. Joints are matched by name: where the views
+    have different ones, the result has all of them. Raises `InputError` as `predict` does.
     """
     check_options(method, people, fps)
     paths = [Path(path) for path in keypoints]
     rig = match_cameras(rig, paths, cameras)
-    for note in (*rig.notes, *check(rig).faults):
+    read = [read_view(path, skeleton=skeleton) for path in paths]
+    for note in dict.fromkeys((*rig.notes, *check(rig).faults, *(note for view in read for note in view.notes))):
         say(note)
-    views = [load_keypoints(path, skeleton=skeleton) for path in paths]
-    _check_same_joints(views, paths)
+    views = _with_the_same_joints([view.keypoints for view in read], rig.names, paths)
     job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})
     if out is not None and (standing := standing_result(Path(out), job)):
         say(f"{out} already holds this result; nothing to do")
@@ -80,7 +81,7 @@ def triangulate_files(
             f"no person could be triangulated from {len(keypoints)} views; check that the files belong to the cameras "
             "named and to the same instants (trivox calibration check)"
         )
-    summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
+    summary = summarise(poses, rig.names, found.inliers, found.reprojection_px, seen_in_two(views))
     for doubt in doubts(summary, poses):
         say(doubt)
     result = Result(poses, rig, _keypoints(found, poses), job, asdict(summary))
@@ -91,13 +92,29 @@ def triangulate_files(
     return result.poses
 
 
-def _check_same_joints(views: Sequence[Keypoints2D], paths: Sequence[Path]) -> None:
+def _with_the_same_joints(
+    views: Sequence[Keypoints2D], names: Sequence[str], paths: Sequence[Path]
+) -> list[Keypoints2D]:
+    """The views with all joints that any of them has, matched by name; says which are seen too little."""
     for view, path in zip(views, paths, strict=True):
-        if view.skeleton.names != views[0].skeleton.names:
+        if not set(view.skeleton.names) & set(views[0].skeleton.names):
             raise InputError(
                 f"{path} has the joints of {view.skeleton.name}, {paths[0]} those of {views[0].skeleton.name}; give "
                 "views with the same joints"
             )
+    skeleton = joined_skeleton([view.skeleton for view in views])
+    for view, name in zip(views, names, strict=True):
+        if lacking := [joint for joint in skeleton.names if joint not in view.skeleton.names]:
+            say(f"{name} lacks {_listed(lacking)}: placed by the other views")
+    joined = [view.with_skeleton(skeleton) for view in views]
+    if lonely := [joint for joint, there in zip(skeleton.names, seen_in_two(joined), strict=True) if not there]:
+        say(f"no two views ever see {_listed(lonely)}: not placed, and not counted among the joints")
+    return joined
+
+
+def _listed(joints: Sequence[str]) -> str:
+    few = ", ".join(joints[:6])
+    return few if len(joints) <= 6 else f"{few} and {len(joints) - 6} more joints"
 
 
 def _say_what_is_missing(views: Sequence[Keypoints2D], rig: Rig, frames: Tensor, fps: float | None) -> None:

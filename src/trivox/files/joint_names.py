@@ -27,7 +27,7 @@ PARTS = {
 }
 
 # Plain names that some skeletons use for another of our points; only where the skeleton lacks the direct one.
-LOOSE = {"upper_neck": "neck", "head_top": "head"}
+LOOSE = {"upper_neck": "neck", "head_top": "head", "pelvis": "hip"}
 
 _SIDED = {name.removeprefix("left_") for s in SKELETONS.values() for name in s.names if name.startswith("left_")}
 
@@ -89,10 +89,12 @@ def matched_joints(names: Sequence[str], skeleton: Skeleton | None, path: Path) 
 
 
 def _skeleton_with(names: list[str]) -> Skeleton:
-    """A known skeleton with these joints: one in this order before one in another."""
-    alike = [known for known in SKELETONS.values() if set(known.names) == set(names)]
+    """A known skeleton with these joints: in this order, else in another, else under the plain names of `LOOSE`."""
+    same_size = [known for known in SKELETONS.values() if len(known) == len(names)]
+    alike = [known for known in same_size if set(known.names) == set(names)]
     ordered = [known for known in alike if known.names == tuple(names)]
-    return (ordered or alike or [skeleton_of(names)])[0]
+    loosely = [known for known in same_size if all(_column(joint, names, known) >= 0 for joint in known.names)]
+    return (ordered or alike or loosely or [skeleton_of(names)])[0]
 
 
 def _column(joint: str, found: list[str], skeleton: Skeleton) -> int:

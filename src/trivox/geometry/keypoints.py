@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trivox.geometry.skeletons import Skeleton
@@ -24,3 +26,16 @@ class Keypoints2D(TensorDataclass):
     scores: Float[Tensor, "F D J"]
     frames: Int[Tensor, " F"]
     skeleton: Skeleton
+
+    def with_skeleton(self, skeleton: Skeleton) -> Keypoints2D:
+        """The joints of `skeleton`, by name; those that are not there are absent."""
+        own = self.skeleton.names
+        columns = torch.tensor([own.index(joint) if joint in own else -1 for joint in skeleton.names])
+        points_px, scores = self.points_px[..., columns, :], self.scores[..., columns]
+        points_px[..., columns < 0, :], scores[..., columns < 0] = 0, 0
+        return replace(self, points_px=points_px, scores=scores, skeleton=skeleton)
+
+
+def seen_in_two(views: Sequence[Keypoints2D]) -> Bool[Tensor, "J"]:
+    """Which joints at least two of the views, of one skeleton, have in any frame: what can be triangulated at all."""
+    return torch.stack([(view.scores > 0).any(0).any(0) for view in views]).sum(0) >= 2

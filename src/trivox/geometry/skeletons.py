@@ -12,12 +12,19 @@ and COCO_18. `MPII_16` is the first sixteen of that Human3.6M order. MMPose and 
 points of Human3.6M in another order, the dataset's own (0 pelvis, 1 right hip ...; their "thorax", "neck" and "head"
 are `neck`, `head_nose` and `head_top` here): `MMPOSE_H36M_17`, which converts exactly. MPI-INF-3DHP's seventeen
 (`MPI_3DHP_17`) have a head of their own, and convert nearly.
+
+Sets with hands and face: COCO-WholeBody (133; fingers named as MMPose does), Halpe-FullBody (26, 68 with hands, 136
+with hands and face; its "head" is the top of the head, its "hip" the pelvis) and OpenPose's BODY_135. Their faces are
+the 68 points of iBUG 300-W in its order, `face_0` to `face_67`; BODY_135 adds the pupils. MediaPipe's BlazePose has 33.
+OpenPose's BODY_21A (of its tracker STAF) is the first 19 of BODY_25 with upper neck and top of the head; its MPI model
+has 15, the last of them the middle of the trunk; `BODY_15` is BODY_25 without face and feet, as EasyMocap keeps it. The
+fourteen joints of CrowdPose, AI Challenger and LSP are the limbs, neck and top of the head, in three orders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -142,6 +149,23 @@ _FEET_NAMES = (
     *("right_big_toe", "right_small_toe", "right_heel"),
 )
 
+_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+_FACE_68 = tuple(f"face_{i}" for i in range(68))
+
+
+def _hand(side: str) -> tuple[str, ...]:
+    """The 20 joints of a hand's fingers, each from its base to its tip; sets of 21 begin with `hand_root`."""
+    return tuple(f"{side}_{finger}{i}" for finger in _FINGERS for i in range(1, 5))
+
+
+def _finger_bones(root: str) -> Bones:
+    chains = [(root, *(f"{finger}{i}" for i in range(1, 5))) for finger in _FINGERS]
+    return _both_sides(*((a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)))
+
+
+_ROOTED_HANDS = tuple(joint for side in SIDES for joint in (f"{side}_hand_root", *_hand(side)))
+_ROOTED_HAND_BONES: Bones = (*_both_sides(("wrist", "hand_root")), *_finger_bones("hand_root"))
+
 COCO_17 = Skeleton("coco17", _COCO_NAMES, (*_TRUNK, *_ARMS, *_LEGS, *_FACE), "pelvis")
 MPII_16 = Skeleton(
     "mpii16",
@@ -238,6 +262,80 @@ COCO_18 = Skeleton(
     "pelvis",
 )
 
+HALPE_26 = Skeleton(
+    "halpe26",
+    (
+        *(*_COCO_NAMES, "head_top", "neck", "pelvis"),
+        *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel", "right_heel"),
+    ),
+    (*_HIPS, *_LEGS, ("pelvis", "neck"), ("neck", "head_top"), ("neck", "nose"), *_SHOULDERS, *_ARMS, *_FACE, *_FEET),
+    "pelvis",
+)
+HALPE_68 = Skeleton("halpe68", (*HALPE_26.names, *_ROOTED_HANDS), (*HALPE_26.bones, *_ROOTED_HAND_BONES), "pelvis")
+HALPE_136 = Skeleton(
+    "halpe136", (*HALPE_26.names, *_FACE_68, *_ROOTED_HANDS), (*HALPE_26.bones, *_ROOTED_HAND_BONES), "pelvis"
+)
+COCO_WHOLEBODY_133 = Skeleton(
+    "coco_wholebody133",
+    (*_COCO_NAMES, *_FEET_NAMES, *_FACE_68, *_ROOTED_HANDS),
+    (*COCO_17.bones, *_FEET, *_ROOTED_HAND_BONES),
+    "pelvis",
+)
+BODY_135 = Skeleton(
+    "body135",
+    (*BODY_25B.names, *_hand("left"), *_hand("right"), *_FACE_68, "face_68", "face_69"),
+    (*BODY_25B.bones, *_finger_bones("wrist")),
+    "pelvis",
+)
+BLAZEPOSE_33 = Skeleton(
+    "blazepose33",
+    (
+        *("nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer"),
+        *("left_ear", "right_ear", "left_mouth", "right_mouth"),
+        *(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb") for side in SIDES),
+        *(f"{side}_{part}" for part in ("hip", "knee", "ankle", "heel", "foot_index") for side in SIDES),
+    ),
+    (
+        *(*_TRUNK, *_ARMS, *_LEGS, *_FACE, ("left_mouth", "right_mouth")),
+        *_both_sides(("wrist", "thumb"), ("wrist", "index"), ("wrist", "pinky")),
+        *_both_sides(("ankle", "heel"), ("ankle", "foot_index")),
+    ),
+    "pelvis",
+)
+BODY_21A = Skeleton(
+    "body21a",
+    (*BODY_25.names[:19], "upper_neck", "head_top"),
+    (*PANOPTIC_19.bones, ("neck", "upper_neck"), ("upper_neck", "head_top")),
+    "pelvis",
+)
+BODY_15 = Skeleton(
+    "body15",
+    BODY_25.names[:15],
+    (*_HIPS, *_LEGS, ("pelvis", "neck"), ("neck", "nose"), *_SHOULDERS, *_ARMS),
+    "pelvis",
+)
+MPI_15 = Skeleton(
+    "mpi15",
+    (
+        *("head_top", "neck", *_RIGHT_THEN_LEFT_ARM),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "mid_trunk"),
+    ),
+    (
+        *(("neck", "head_top"), ("neck", "mid_trunk"), ("mid_trunk", "left_hip"), ("mid_trunk", "right_hip")),
+        *(*_LEGS, *_SHOULDERS, *_ARMS),
+    ),
+    "pelvis",
+)
+_BONES_14: Bones = (*_TRUNK, *_LEGS, ("neck", "head_top"), *_SHOULDERS, *_ARMS)
+CROWDPOSE_14 = Skeleton("crowdpose14", (*_COCO_NAMES[5:], "head_top", "neck"), _BONES_14, "pelvis")
+AIC_14 = Skeleton("aic14", (*MPI_15.names[2:14], "head_top", "neck"), _BONES_14, "pelvis")
+LSP_14 = Skeleton(
+    "lsp14",
+    (*_MPII_NAMES[:6], *_MPII_NAMES[10:], "upper_neck", "head_top"),
+    (*_TRUNK, *_LEGS, ("upper_neck", "head_top"), *_ARMS),
+    "pelvis",
+)
+
 # The names of the command line.
 SKELETONS: dict[str, Skeleton] = {
     s.name: s
@@ -252,6 +350,18 @@ SKELETONS: dict[str, Skeleton] = {
         COCO_18,
         MMPOSE_H36M_17,
         MPI_3DHP_17,
+        HALPE_26,
+        HALPE_68,
+        HALPE_136,
+        COCO_WHOLEBODY_133,
+        BODY_135,
+        BLAZEPOSE_33,
+        BODY_21A,
+        BODY_15,
+        MPI_15,
+        CROWDPOSE_14,
+        AIC_14,
+        LSP_14,
     )
 }
 
@@ -272,6 +382,17 @@ def skeleton_of(names: Sequence[str], name: str = "custom") -> Skeleton:
     bones = tuple(bone for bone in known_bones.values() if set(bone) <= set(names))
     has_pelvis = "pelvis" in names or {"left_hip", "right_hip"} <= set(names)
     return Skeleton(name, tuple(names), bones, "pelvis" if has_pelvis else names[0])
+
+
+def joined_skeleton(skeletons: Sequence[Skeleton]) -> Skeleton:
+    """All joints and bones of these: the first that has all the joints, else the joints in order of appearance."""
+    names = tuple(dict.fromkeys(name for skeleton in skeletons for name in skeleton.names))
+    for skeleton in skeletons:
+        if len(skeleton) == len(names):
+            return skeleton
+    known = skeleton_of(names)
+    bones = {frozenset(bone): bone for skeleton in (known, *skeletons) for bone in skeleton.bones}
+    return replace(known, bones=tuple(bones.values()))
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def instance_info(found: Found) -> list[dict[str, Any]]:
 
 
 def mmpose_demo(path: Path, found: Found) -> Path:
+    """The demo counts frames from 1."""
+    found = {frame + 1: listed for frame, listed in found.items()}
     names = {str(i): name for i, name in enumerate(COCO_17.names)}
     return write_json(path, {"meta_info": {"keypoint_id2name": names}, "instance_info": instance_info(found)})
 

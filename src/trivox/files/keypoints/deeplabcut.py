@@ -1,7 +1,7 @@
 """DeepLabCut and anipose: a row per frame, columns named by scorer, (individual,) body part and coordinate.
 
 In CSV the names are the first three or four lines, each line begun by what it names. Frames are the row
-numbers, or the number at the end of an image's path in files of labels. `likelihood` is the score; where it
+numbers, or the number that varies in the images' names in files of labels. `likelihood` is the score; where it
 is missing (labels), every point with coordinates counts fully. The same table in HDF5 is read by
 `deeplabcut_h5.py`.
 """
@@ -16,16 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from trivox.errors import InputError
-from trivox.files.joint_names import matched_joints
-from trivox.files.keypoints.detections import assembled
-from trivox.files.text import last_number, read_text, whole
-from trivox.geometry.keypoints import Keypoints2D
-from trivox.geometry.skeletons import Skeleton
+from trivox.files.keypoints.detections import Detections, numbers_of_images
+from trivox.files.text import read_text
 
 HEADERS = {3: ["scorer", "bodyparts", "coords"], 4: ["scorer", "individuals", "bodyparts", "coords"]}
 
 
-def load_deeplabcut_csv(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
+def read_deeplabcut_csv(path: Path) -> Detections:
     """Read a DeepLabCut or anipose CSV of 2D points. Raises `InputError` for anything else."""
     rows = [row for row in _rows(path) if any(row)]
     depth = next((n for n, names in HEADERS.items() if [row[0] for row in rows[:n]] == names), None)
@@ -38,7 +35,7 @@ def load_deeplabcut_csv(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
         raise InputError(f"{path} has lines of different length; write it again")
     columns = list(zip(*(row[first:] for row in header), strict=True))
     values = np.array([[_number(cell, path) for cell in row[first:]] for row in body])
-    return keypoints_of_table(columns, values, [row[first - 1] for row in body], path, skeleton)
+    return detections_of_table(columns, values, [row[first - 1] for row in body], path)
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -55,27 +52,19 @@ def _number(cell: str, path: Path) -> float:
         raise InputError(f"{path} has {cell[:40]!r} where a number should be; write it again") from error
 
 
-def keypoints_of_table(
-    columns: Sequence[tuple[str, ...]],
-    values: np.ndarray,
-    index: Sequence[int | str],
-    path: Path,
-    skeleton: Skeleton | None,
-) -> Keypoints2D:
+def detections_of_table(
+    columns: Sequence[tuple[str, ...]], values: np.ndarray, index: Sequence[int | str], path: Path
+) -> Detections:
     """A DeepLabCut table: `columns` names each column of `values` `(F, C)`, `index` each row."""
     where = {(c[1] if len(c) == 4 else "", c[-2], c[-1].lower()): i for i, c in enumerate(columns)}
     if len(where) < len(columns) or not columns:
         raise InputError(f"{path} has no columns, or several of one name; keep one scorer per file")
-    people, parts = (tuple(dict.fromkeys(key[k] for key in where)) for k in (0, 1))
-    joints = matched_joints(parts, skeleton, path)
+    individuals, parts = (tuple(dict.fromkeys(key[k] for key in where)) for k in (0, 1))
     table = np.column_stack([values.astype(np.float64), np.full(len(values), np.nan), np.ones(len(values))])
-    picks = np.array([[_columns_of(where, person, part, path) for part in parts] for person in people])
-    detections = table[:, picks]
-    frames = [_frame(entry, path) for entry in index]
-    if len(set(frames)) < len(frames):
-        raise InputError(f"{path} holds a frame twice; give one view per file")
-    of_frame = np.repeat(frames, len(people)).tolist()
-    return assembled(detections.reshape(-1, *detections.shape[2:]), of_frame, frames, joints, path)
+    picks = np.array([[_columns_of(where, who, part, path) for part in parts] for who in individuals])
+    frames = _frames(index, path)
+    people = table[:, picks].reshape(-1, *picks.shape[1:])
+    return Detections(list(people), np.repeat(frames, len(individuals)).tolist(), frames, parts)
 
 
 def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, path: Path) -> tuple[int, int, int]:
@@ -86,8 +75,14 @@ def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, 
     return x, y, where.get((person, part, "likelihood"), -1)
 
 
-def _frame(entry: int | str, path: Path) -> int:
-    """A row number, or the number that ends an image's path."""
-    if isinstance(entry, str) and not entry.replace(".", "", 1).isdigit():
-        entry = -1 if (number := last_number(entry)) is None else number
-    return whole(entry, path, "the frame number of a row")
+def _frames(index: Sequence[int | str], path: Path) -> list[int]:
+    """Row numbers, or the numbers in the images' names."""
+    rows = [float(entry) if isinstance(entry, str) and _is_number(entry) else entry for entry in index]
+    frames = numbers_of_images(rows, path, "the row")
+    if len(set(frames)) < len(frames):
+        raise InputError(f"{path} holds a frame twice; give one view per file")
+    return frames
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()

@@ -15,10 +15,9 @@ import h5py
 import numpy as np
 
 from trivox.errors import InputError
-from trivox.files.keypoints.deeplabcut import HEADERS, keypoints_of_table
+from trivox.files.keypoints.deeplabcut import HEADERS, detections_of_table
+from trivox.files.keypoints.detections import Detections
 from trivox.files.keypoints.pickled_labels import labels_from
-from trivox.geometry.keypoints import Keypoints2D
-from trivox.geometry.skeletons import Skeleton
 
 Labels = list[tuple[Any, ...]]
 
@@ -26,7 +25,7 @@ Labels = list[tuple[Any, ...]]
 BROKEN = (OSError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError, MemoryError)
 
 
-def load_deeplabcut_h5(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
+def read_deeplabcut_h5(path: Path) -> Detections:
     """Read a DeepLabCut or anipose HDF5 file of 2D points. Raises `InputError` for anything else."""
     try:
         with h5py.File(path, "r") as file:
@@ -40,7 +39,7 @@ def load_deeplabcut_h5(path: Path, skeleton: Skeleton | None) -> Keypoints2D:
     shape = (len(index), len(columns))
     if values.shape != shape or values.dtype.kind not in "fiu" or not all(len(c) in HEADERS for c in columns):
         raise InputError(f"{path} does not hold columns of scorer, bodyparts, coords; give a file of 2D points")
-    return keypoints_of_table(columns, values, index, path, skeleton)
+    return detections_of_table(columns, values, index, path)
 
 
 def _frame_group(file: h5py.File, path: Path) -> h5py.Group:

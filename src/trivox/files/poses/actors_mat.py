@@ -18,14 +18,8 @@ from trivox.errors import InputError
 from trivox.files.mat5 import variable_of_mat
 from trivox.files.npz import BROKEN
 from trivox.geometry.poses import Poses
-from trivox.geometry.skeletons import skeleton_of
+from trivox.geometry.skeletons import LSP_14
 
-NAMES = (
-    *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
-    *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
-    *("upper_neck", "head_top"),
-)
-SHELF_14 = skeleton_of(NAMES, "shelf14")
 _FPS = 25.0
 _LARGEST_FILE = 2**26
 _MM_PER_M = 1000.0
@@ -44,7 +38,7 @@ def load_actors_mat(path: Path) -> Poses:
         torch.from_numpy(valid),
         torch.from_numpy(valid.astype(np.float64)),
         torch.arange(len(points_mm)),
-        SHELF_14,
+        LSP_14,
         _FPS,
         torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64),
     )
@@ -87,8 +81,8 @@ def _joints(frame: Any, path: Path) -> np.ndarray:
     """Metres (14, 3); NaN where the actor is absent."""
     (joints,) = _cells(frame) if len(_cells(frame)) == 1 else (None,)
     if isinstance(joints, np.ndarray) and joints.dtype.kind in "iuf":
-        if joints.shape == (len(NAMES), 3):
+        if joints.shape == (len(LSP_14), 3):
             return joints.astype(np.float64)
         if joints.size <= 1:
-            return np.full((len(NAMES), 3), np.nan)
-    raise InputError(f"{path}: actor3D should hold {len(NAMES)} x 3 numbers per frame, or none; give another file")
+            return np.full((len(LSP_14), 3), np.nan)
+    raise InputError(f"{path}: actor3D should hold {len(LSP_14)} x 3 numbers per frame, or none; give another file")
