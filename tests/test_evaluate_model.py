@@ -20,11 +20,13 @@ from trivox.data.pictures import Pictures, Recording
 from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
-from trivox.evaluate_model import Running, Views, dataset_for, evaluate_model, predict_rows
+from trivox.evaluate_model import Running, Views, dataset_for, evaluate_model, in_own_worlds, predict_rows
 from trivox.files.calibrations import load_rig
 from trivox.files.reference_results import load_reference_results, save_reference_results
-from trivox.geometry.skeletons import root_points
+from trivox.geometry.axes import angle_deg
+from trivox.geometry.skeletons import COCO_17, root_points
 from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.volumes import rotation_about
 from trivox.models.checkpoints import load_model, save_model
 from trivox.models.configs import CubeConfig, Model, MoveNetConfig, V2VConfig, VolumetricConfig, built
 
@@ -93,6 +95,38 @@ def test_batches_do_not_matter(labels_file: Path, results: Path) -> None:
     one_by_one = predict_rows(model, dataset, replace(HERE, batch_size=1))
     together = load_reference_results(results).points_mm
     np.testing.assert_allclose(one_by_one.points_mm.numpy(), together, atol=0.5)
+
+
+def renamed(labels: Labels, axis: tuple[float, float, float], angle: float, *, told: bool) -> Labels:
+    """The same table, as if its files had been written with other axes."""
+    turn = rotation_about(torch.tensor(axis).double(), torch.tensor(angle).double())
+    other = labels.turned(turn[None], turn @ torch.tensor([0.0, 0.0, 1.0]).double())
+    return replace(other, turned_by=None, up=other.up if told else None)
+
+
+def test_a_model_sees_every_dataset_the_way_up_that_it_was_trained_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the axes of the table, and whether it says which way is up: the same joints, in the table's world."""
+    labels, model, running = scene_labels([0, 36]), load_model("volumetric"), replace(HERE, centres="truth")
+
+    def predicted(table: Labels) -> torch.Tensor:
+        dataset = dataset_for(model, table, Views(), running)
+        assert dataset.labels.up is not None and angle_deg(dataset.labels.up, model.cube.up_axis) < 1e-3  # pyright: ignore
+        return in_own_worlds(predict_rows(model, dataset, running), dataset.labels).points_mm[
+            :, list(model.skeleton.indices(COCO_17.names))
+        ]
+
+    truth_mm = torch.from_numpy(labels.points_mm)
+    mean_mm = (predicted(labels) - truth_mm).norm(dim=-1).mean()
+    assert not capsys.readouterr().err.count("which way is up")
+    off_mm = []
+    for axis, angle in (((1.0, 0.0, 0.0), np.pi / 2), ((0.3, -1.0, 0.5), 2.0)):
+        table = renamed(labels, axis, angle, told=True)
+        off_mm.append((predicted(table) - torch.from_numpy(table.points_mm)).norm(dim=-1))
+        assert abs(off_mm[-1].mean() - mean_mm) < 2.0
+    torch.testing.assert_close(off_mm[0], off_mm[1], atol=0.1, rtol=0)
+    untold = renamed(labels, (0.3, -1.0, 0.5), 2.0, told=False)
+    assert abs((predicted(untold) - torch.from_numpy(untold.points_mm)).norm(dim=-1).mean() - mean_mm) < 2.0
+    assert "videos: which way is up is not said (--up): from how people stand" in capsys.readouterr().err
 
 
 def test_rows_without_pictures_are_missing_and_refused(labels_file: Path, tmp_path: Path) -> None:

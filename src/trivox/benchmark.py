@@ -25,7 +25,7 @@ from torch import Tensor
 from trivox.base.atomic import atomic_write
 from trivox.data.samples import Sample, collate
 from trivox.errors import InputError
-from trivox.evaluate_model import ask
+from trivox.evaluate_model import ask, placed
 from trivox.geometry.skeletons import COCO_17, Skeleton, converted, root_points
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
@@ -39,7 +39,7 @@ from trivox.synthetic.scene import Occlusion
 from trivox.training.baseline import HUBER_PX, THRESHOLD_PX, always_answered
 from trivox.training.config import Augmentation, RenderedData
 from trivox.training.kept import KeptScenes, KeptSceneSamples
-from trivox.training.rendered import chosen
+from trivox.training.rendered import check_up, chosen
 
 SetName = Literal["clean", "occluded"]
 SETS: dict[SetName, Occlusion] = {"clean": "none", "occluded": "heavy"}
@@ -96,8 +96,13 @@ def ransac_of_peaks(batch: Sample) -> Triangulated:
 
 
 def by_model(model: Model) -> Method:
-    """A model as a method: it finds the place of its cubes itself."""
-    return lambda batch: ask(model, batch)
+    """A model as a method: it finds the place of its cubes itself, and every joint that it places counts."""
+
+    def method(batch: Sample) -> Triangulated:
+        found = ask(model, batch)
+        return replace(found, valid=placed(model, found))
+
+    return method
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,7 @@ def _with_thunder(name: str | Path) -> Model:
     backbone = model.backbone
     if not isinstance(backbone, MoveNetBackbone) or backbone.name != "thunder" or not backbone.is_bundled():
         raise InputError(f"{name} has another backbone than MoveNet Thunder as it was published; use trivox evaluate")
+    check_up(model)
     return model
 
 

@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -38,6 +39,7 @@ from trivox.evaluation_inputs import (
     target_of_labels,
 )
 from trivox.evaluation_report import Report
+from trivox.geometry.axes import angle_deg, estimated_up, upright_from_world
 from trivox.geometry.triangulated import Triangulated
 from trivox.kept_predictions import KeptPredictions, digest_of
 from trivox.metrics.evaluation import Missing
@@ -46,9 +48,12 @@ from trivox.models.checkpoints import load_model
 from trivox.models.configs import Model
 from trivox.models.volumetric import Volumetric
 from trivox.people.detected_boxes import with_boxes_where_unknown
-from trivox.progress import progress
+from trivox.progress import progress, say
 
 Centres = Literal["own", "truth"]
+
+# A world whose up axis is the model's, but for rounding, is left as it is.
+_UPRIGHT_DEG = 0.01
 
 
 @dataclass(frozen=True)
@@ -133,10 +138,10 @@ def _rehearse(
 def _predicted(model: Model, dataset: PoseDataset, running: Running, results: Path | None) -> Predictions:
     """The predictions, written to `results`; what an interrupted run has done is kept there and taken up again."""
     if results is None:
-        return predict_rows(model, dataset, running)
+        return in_own_worlds(predict_rows(model, dataset, running), dataset.labels)
     kept = KeptPredictions(results, len(dataset), model.skeleton, digest_of(model, dataset, running.centres))
     try:
-        predicted = predict_rows(model, dataset, running, kept=kept)
+        predicted = in_own_worlds(predict_rows(model, dataset, running, kept=kept), dataset.labels)
     except BaseException:
         kept.write()
         raise
@@ -145,8 +150,40 @@ def _predicted(model: Model, dataset: PoseDataset, running: Running, results: Pa
     return predicted
 
 
+def in_own_worlds(predicted: Predictions, labels: Labels) -> Predictions:
+    """Predictions for all rows of labels that may have been turned for a model, in the world of their truth."""
+    return replace(predicted, points_mm=torch.from_numpy(labels.in_own_worlds(predicted.points_mm.numpy())))
+
+
+def upright_for(model: Model, labels: Labels) -> Labels:
+    """The labels in a world whose up axis is the one that a volumetric model was trained with.
+
+    Where nobody knows which way is up, it is estimated for each recording from the true people and the cameras, and
+    said. A world that is upright already stays as it is, and so it does for a model that has no up.
+    """
+    if not isinstance(model, Volumetric):
+        return labels
+    axis = model.cube.up_axis
+    if labels.up is not None and angle_deg(labels.up.double(), axis) < _UPRIGHT_DEG:
+        return labels
+    turns = torch.eye(3, dtype=torch.float64).repeat(len(labels.recordings), 1, 1)
+    for r in np.flatnonzero(labels.has_camera.any(1)).tolist():
+        cameras, up = labels.cameras[r][torch.from_numpy(labels.has_camera[r])], labels.up
+        if up is None:
+            rows = labels.recording == r
+            points_mm, valid = torch.from_numpy(labels.points_mm[rows]), torch.from_numpy(labels.valid[rows])
+            found = estimated_up(points_mm, valid, labels.skeleton, cameras)
+            say(f"{labels.recordings[r].name}: {found}; the model sees the people with that way up")
+            up = found.up
+        turns[r] = upright_from_world(up, cameras, axis)[:3, :3]
+    return labels.turned(turns, axis)
+
+
 def dataset_for(model: Model, labels: Labels, views: Views, running: Running) -> PoseDataset:
-    """Samples of `labels` in the conventions of the model, with centres from an earlier run where there was one."""
+    """Samples of `labels` in the conventions of the model, with centres from an earlier run where there was one.
+
+    They are in the model's world (`upright_for`); `in_own_worlds` leads what is predicted back.
+    """
     options = DatasetOptions(
         choose_cameras=views.choose_cameras,
         ignore_cameras=views.ignore_cameras,
@@ -163,6 +200,9 @@ def dataset_for(model: Model, labels: Labels, views: Views, running: Running) ->
             raise InputError(f"{centres} has no pose for each row of a dataset; give the results.pkl of an earlier run")
         points = earlier.points_mm.numpy().astype(np.float32)
         centres_mm = centres_of_results(points, np.arange(len(points)), earlier.skeleton, len(labels))
+    labels = upright_for(model, labels)
+    if centres_mm is not None:
+        centres_mm = labels.from_own_worlds(centres_mm)
     return PoseDataset(labels.with_cameras(model.profile.recorded(labels.cameras)), options, centres_mm)
 
 
@@ -196,8 +236,16 @@ def predict_rows(
             sample = _with_views(sample)
             if len(sample.row):
                 triangulated = _run(model, sample.to(device), running.centres != "own")
-                kept.add(sample.row, triangulated.points_mm, triangulated.valid)
+                kept.add(sample.row, triangulated.points_mm, placed(model, triangulated))
     return kept.predictions()
+
+
+def placed(model: Model, found: Triangulated) -> Bool[Tensor, "B J"]:
+    """Joints that a model gives a place: what is scored.
+
+    A volumetric one places every joint; leaving out those whose place it does not know well would flatter it.
+    """
+    return found.confidence > 0 if isinstance(model, Volumetric) else found.valid
 
 
 def _with_views(batch: Sample) -> Sample:

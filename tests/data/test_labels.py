@@ -10,9 +10,11 @@ import pytest
 import torch
 from tables import small_labels
 
+from trivox.data.labels import Labels
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
 from trivox.geometry.skeletons import COCO_17, H36M_17, PANOPTIC_19
+from trivox.geometry.volumes import rotation_about
 
 
 def test_a_view_is_missing_without_a_box_or_without_its_camera() -> None:
@@ -90,3 +92,23 @@ def test_a_table_whose_parts_do_not_fit_is_a_mistake_of_ours() -> None:
     labels = small_labels()
     with pytest.raises(AssertionError):
         replace(labels, recording=labels.recording + 1)
+
+
+def test_turned_labels_show_the_same_and_lead_back() -> None:
+    """Each recording by its own rotation: what cameras see stays, and points go back to where they came from."""
+    labels = small_labels()
+    axes = torch.tensor([[0.2, 1.0, -0.4], [1.0, 0.1, 0.3]]).double()
+    turns = rotation_about(axes, torch.tensor([1.3, -2.2]).double())
+    turned = labels.turned(turns, torch.tensor([0.0, 1.0, 0.0]).double())
+    at = torch.from_numpy(labels.recording)
+
+    def seen(table: Labels) -> torch.Tensor:
+        return table.cameras[at].project(torch.from_numpy(table.points_mm)[:, None].double().expand(-1, 3, -1, -1))
+
+    torch.testing.assert_close(seen(turned), seen(labels), atol=1e-3, rtol=0)
+    assert not np.allclose(turned.points_mm, labels.points_mm, atol=100)
+    again = turned.turned(turns.mT, torch.tensor([0.0, 0.0, 1.0]).double())
+    for table in (turned, again):
+        np.testing.assert_allclose(table.in_own_worlds(table.points_mm), labels.points_mm, atol=1e-3)
+        root_mm = table.from_own_worlds(labels.points_mm[:, 3])
+        np.testing.assert_allclose(root_mm, table.points_mm[:, 3], atol=1e-3)

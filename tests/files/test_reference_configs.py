@@ -62,8 +62,8 @@ def test_an_algebraic_config(tmp_path: Path) -> None:
     [
         ("mpii", 17, "h36m17", "z", False, 2500.0),
         ("mpii", 16, "mpii16", "z", False, 2500.0),
-        ("coco", 17, "coco17", "y", False, 2500.0),
-        ("cmu", 19, "panoptic19", "y", True, None),
+        ("coco", 17, "coco17", "-y", False, 2500.0),
+        ("cmu", 19, "panoptic19", "-y", True, None),
         ("mpii", 23, None, "z", False, 2500.0),
     ],
 )

@@ -31,6 +31,8 @@ class Labels:
     boxes_px    left, top, right, bottom, the last two exclusive; without area where the view is missing.
     cameras     batch (R, C), of the pictures as recorded; `image_hw` may be unknown (None), and 0 where absent.
     up          unit vector in world axes, or None where nobody knows.
+    turned_by   rotations (R, 3, 3) from the world of each recording's own files to the one here, where that is another
+                (`turned`).
     split       the dataset's own parts as ranges of frames; None where recordings belong to parts as a whole.
     """
 
@@ -50,6 +52,7 @@ class Labels:
     pictures: Pictures
     up: Float[Tensor, "3"] | None = None
     split: tuple[FrameRange, ...] | None = None
+    turned_by: Float[Tensor, "R 3 3"] | None = None
 
     def __post_init__(self) -> None:
         rows, joints = len(self.recording), len(self.skeleton)
@@ -112,6 +115,31 @@ class Labels:
         """
         return replace(self, cameras=cameras)
 
+    def turned(self, new_from_world: Float[Tensor, "R 3 3"], up: Float[Tensor, "3"]) -> Labels:  # noqa: UP037
+        """The labels in worlds turned about their origins, one for each recording, in which `up` points up."""
+        world_from_new = torch.eye(4, dtype=torch.float64).repeat(len(new_from_world), 1, 1)
+        world_from_new[:, :3, :3] = new_from_world.mT
+        turned_by = new_from_world if self.turned_by is None else new_from_world @ self.turned_by
+        return replace(
+            self,
+            cameras=self.cameras.moved(world_from_new.to(self.cameras.R)),
+            points_mm=_turned(self.points_mm, new_from_world.numpy()[self.recording]),
+            up=up,
+            turned_by=turned_by,
+        )
+
+    def in_own_worlds(self, points_mm: Float32[np.ndarray, "N J 3"]) -> Float32[np.ndarray, "N J 3"]:
+        """Points of the rows in the worlds of their own files."""
+        if self.turned_by is None:
+            return points_mm
+        return _turned(points_mm, self.turned_by.mT.numpy()[self.recording])
+
+    def from_own_worlds(self, points_mm: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+        """A point of each row, given in the world of its own files."""
+        if self.turned_by is None:
+            return points_mm
+        return _turned(points_mm[:, None], self.turned_by.numpy()[self.recording])[:, 0]
+
     def converted(self, skeleton: Skeleton) -> Labels:
         """Truth in the joints of another skeleton, by name; a joint that cannot be had is not valid.
 
@@ -143,6 +171,10 @@ def cameras_of_rigs(rigs: Sequence[Rig], names: tuple[str, ...]) -> Cameras:
     return Cameras.stack(
         [Cameras.stack([r.cameras[r.names.index(name)] if name in r.names else absent for name in names]) for r in rigs]
     )
+
+
+def _turned(points_mm: Float32[np.ndarray, "N J 3"], turns: Float[np.ndarray, "N 3 3"]) -> Float32[np.ndarray, "N J 3"]:
+    return (points_mm.astype(np.float64) @ turns.transpose(0, 2, 1)).astype(np.float32)
 
 
 def _least_of_parts(values: Float[Tensor, "N S"], source: Skeleton, target: Skeleton) -> Float[Tensor, "N T"]:

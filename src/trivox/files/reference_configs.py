@@ -24,7 +24,8 @@ _SKELETONS = {
     ("coco", 17): "coco17",
     ("cmu", 19): "panoptic19",
 }
-_UP = {"human36m": "z", "mpii": "z", "coco": "y", "cmu": "y"}
+# Which way was up where it was trained. Of Panoptic's axis only the line matters to the published system: y, downwards.
+_UP = {"human36m": "z", "mpii": "z", "coco": "-y", "cmu": "-y"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from trivox.synthetic.worlds import EDITION
 from trivox.training.config import Augmentation, Experiment, RenderedData
 from trivox.training.optimization import learning_rates
 from trivox.training.processes import Processes
-from trivox.training.rendered import RenderedScenes, chosen, with_views
+from trivox.training.rendered import RenderedScenes, check_up, chosen, with_views
 
 _OUTPUTS = ("heatmaps", "features", "deepest", "scores", "places")
 _CAMERAS = ("K", "R", "t_mm", "distortion", "image_hw")
@@ -239,6 +239,7 @@ class KeptSceneSamples(KeptSamples):
     """Item n: instant n of the scenes, one after the other."""
 
     def __init__(self, kept: KeptScenes) -> None:
+        check_up(kept.model)
         self.kept, self.instants, self.views = kept, kept.data.instants, kept.data.cameras[1]
         self.skeleton = kept.model.skeleton
 

@@ -22,8 +22,10 @@ from trivox.data.boxes import scaled, squared
 from trivox.data.crops import cut_for_model
 from trivox.data.samples import Sample, collate, views_selected
 from trivox.data.workers import batches_of
+from trivox.errors import InputError
 from trivox.geometry.skeletons import Skeleton, root_points
 from trivox.models.configs import Model
+from trivox.models.volumetric import Volumetric
 from trivox.synthetic.scene import Occlusion, SceneOptions
 from trivox.synthetic.shots import Shot, shots
 from trivox.synthetic.worlds import scene_number
@@ -50,6 +52,12 @@ def scene_options(data: RenderedData, occlusion: Occlusion) -> SceneOptions:
     )
 
 
+def check_up(model: Model) -> None:
+    """Refuse a model of another world than that of rendered scenes, whose z points up."""
+    if isinstance(model, Volumetric) and model.cube.up != "z":
+        raise InputError(f"in rendered scenes z points up, the model's is {model.cube.up}; set model.cube.up to z")
+
+
 class RenderedScenes(Dataset[list[Sample]]):
     """Item n: samples of all instants of scene `first` + n, of the person that the rig looks at.
 
@@ -66,6 +74,7 @@ class RenderedScenes(Dataset[list[Sample]]):
         seed: int,
         skeleton: Skeleton | None = None,
     ) -> None:
+        check_up(model)
         self.data, self.scenes, self.first = data, scenes, first
         self.options = [scene_options(data, occlusion) for occlusion in data.occlusion]
         self.skeleton = skeleton or model.skeleton
