@@ -88,7 +88,7 @@ class Scene:
     @classmethod
     def of_demo(cls, side: int, every: int = 9) -> Scene:
         rig = load_rig(SCENE / "calibration.json")
-        points_mm = torch.from_numpy(read_npz(SCENE / "truth.npz")["points_mm"])[::every, 0].double()
+        points_mm = torch.from_numpy(read_npz(SCENE / "truth.npz", "points_mm")["points_mm"])[::every, 0].double()
         videos = sorted((SCENE / "videos").iterdir())
         with Views.open(rig, videos) as views:
             cameras = views.rig.upright_cameras.expanded(len(points_mm), len(rig.names))

@@ -113,14 +113,14 @@ def panoptic(folder: Path) -> Iterator[Seen]:
 
 
 def human36m(folder: Path) -> Iterator[Seen]:
-    poses = read_npz(folder / "test_h36m_body3d.npz")
+    poses = read_npz(folder / "test_h36m_body3d.npz", "imgname", "part")
     for name, part in zip(poses["imgname"], poses["part"], strict=True):
         yield named(torch.from_numpy(part[:, :2] + 0.5), H36M_ORDER, read(folder / "images" / str(name)))
 
 
 def demo(folder: Path) -> Iterator[Seen]:
     rig = trivox.load_rig(folder / "calibration.json", up="z")
-    truth = torch.from_numpy(read_npz(folder / "truth.npz")["points_mm"]).double()
+    truth = torch.from_numpy(read_npz(folder / "truth.npz", "points_mm")["points_mm"]).double()
     for v, name in enumerate(rig.names):
         for frame, picture in enumerate(Video(folder / "videos" / f"{name}.mp4").frames()):
             if frame % 6 == 0:

@@ -27,7 +27,7 @@ def test_every_joint_is_found_near_its_truth(demo):
 def test_the_score_is_that_of_the_files(demo):
     """Computed again from what a user finds in the folder, one joint at a time."""
     out, score = demo
-    poses, truth = trivox.load_poses(out / "poses.npz"), read_npz(SCENE / "truth.npz")
+    poses, truth = trivox.load_poses(out / "poses.npz"), read_npz(SCENE / "truth.npz", "joints", "points_mm")
     assert poses.skeleton.names == tuple(truth["joints"])
     errors = (poses.points_mm[:, 0] - torch.from_numpy(truth["points_mm"][:, 0])).norm(dim=-1)
     assert score.mean_mm == pytest.approx(float(errors.mean()))
@@ -59,7 +59,10 @@ def test_its_trc_stands_upright(demo):
 
 def test_the_2d_joints_lie_on_the_person(demo):
     out, _ = demo
-    result, truth_mm = load_result(out), torch.from_numpy(read_npz(SCENE / "truth.npz")["points_mm"]).double()
+    result, truth_mm = (
+        load_result(out),
+        torch.from_numpy(read_npz(SCENE / "truth.npz", "points_mm")["points_mm"]).double(),
+    )
     for v, view in enumerate(result.keypoints):
         expected = result.rig.cameras[v].project(truth_mm.reshape(-1, 3)).reshape(72, 1, 17, 2)
         seen = view.scores > 0.3

@@ -31,7 +31,7 @@ def run_demo(out: Path) -> DemoScore:
         rig = load_rig(scene / "calibration.json", up="z")
         videos = [scene / "videos" / f"{name}.mp4" for name in rig.names]
         poses = predict(rig, videos, out=out)
-        truth_mm = torch.from_numpy(read_npz(scene / "truth.npz")["points_mm"])
+        truth_mm = torch.from_numpy(read_npz(scene / "truth.npz", "points_mm")["points_mm"])
     return _score(poses, truth_mm)
 
 

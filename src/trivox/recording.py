@@ -18,7 +18,7 @@ import torch
 
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.npz import read_npz, write_npz
+from trivox.files.npz import Archive, read_npz, write_npz
 from trivox.files.text import read_json
 from trivox.geometry.tensors import TensorDataclass
 from trivox.people.candidates import Candidates
@@ -134,15 +134,16 @@ def _save(part: TensorDataclass, path: Path) -> None:
 
 def _load(path: Path, kind: type[Kept]) -> Kept:
     """What `_save` wrote. A file that lost its end, in a power cut say, costs no more than itself."""
+    known = fields(kind)  # pyright: ignore[reportArgumentType]
+    names = {f.name for f in known}
     try:
-        arrays = read_npz(path)
+        found = Archive(path).names
+        arrays = read_npz(path, *found & names)
     except InputError as error:
         raise InputError(
             f"{path}, a part of earlier work, is damaged; delete it, and any frames_ files after it, and the same "
             "command computes them again"
         ) from error
-    known = fields(kind)  # pyright: ignore[reportArgumentType]
-    needed = {f.name for f in known if f.default is MISSING}
-    if not needed <= set(arrays) <= {f.name for f in known}:
+    if not {f.name for f in known if f.default is MISSING} <= found <= names:
         raise InputError(f"{path} was written by another version of trivox; delete {path.parent} to start over")
     return kind(**{name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -85,14 +85,15 @@ def _filled(shape: Any, dtype: np.dtype, fortran: bool, data: Any) -> np.ndarray
         raise ValueError(f"an array of shape {shape} and type {dtype} does not have the bytes it needs")
     # The bytes are copied: arrays are to be written to, and a pickle may use the same bytes twice.
     array = np.ndarray(shape, dtype, bytearray(data), order="F" if fortran else "C")
-    _check_text(array)
+    check_text(array)
     return array
 
 
-def _check_text(array: np.ndarray) -> None:
-    """NumPy believes that every four bytes of text are a character, until one is looked at."""
+def check_text(array: np.ndarray) -> None:
+    """Raise `ValueError` for text that is none: NumPy believes that every four bytes are a character, until one is
+    looked at."""
     for column in array.dtype.names or ():
-        _check_text(array[column])
+        check_text(array[column])
     if array.dtype.kind == "U" and array.size:
         order = {"<": "<", ">": ">"}.get(array.dtype.byteorder, "=")
         if np.frombuffer(array.tobytes(), f"{order}u4").max() > sys.maxunicode:

@@ -7,13 +7,14 @@ others; a file with `ltoes_end` is one of the latter.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from trivox.errors import InputError
-from trivox.files.npz import read_npz
+from trivox.files.npz import Archive
 from trivox.synthetic.rotations import frame, shortest, unit
 from trivox.synthetic.segments import SEGMENTS, Motion
 
@@ -52,14 +53,16 @@ def load_clips(folder: Path) -> dict[str, Motion]:
 
 
 def _read(path: Path) -> list[Motion]:
-    arrays = read_npz(path)
-    if "joint_names" not in arrays:
+    archive = Archive(path)
+    if "joint_names" not in archive:
         raise InputError(f"{path} has no joint_names; give clips with the joints of CMU's skeleton")
-    names = [str(name) for name in arrays["joint_names"]]
-    fps = float(arrays["fps"]) if "fps" in arrays else 30.0
+    names = [str(name) for name in archive.array("joint_names")]
+    rate = archive.array("fps") if "fps" in archive else np.array(30.0)
+    fps = float(rate.item()) if rate.size == 1 and rate.dtype.kind in "iuf" else math.nan
     if not 0 < fps <= 10_000:
         raise InputError(f"{path} says {fps} instants per second; write the rate of the clips")
-    clips = {name: array for name, array in arrays.items() if array.ndim == 3 and array.shape[1:] == (len(names), 3)}
+    shapes = {name: archive.head(name).shape for name in sorted(archive.names)}
+    clips = {name: archive.array(name) for name, shape in shapes.items() if shape[1:] == (len(names), 3)}
     upper = "ltoes_end" in names
     wanted = {bone[upper] for bone in _TRUNK.values()}
     wanted |= {f"{mark}{bone[upper]}" for mark in "lr" for bone in _POINTS.values()}

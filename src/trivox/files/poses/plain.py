@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from trivox.errors import InputError
-from trivox.files.npz import read_npz
+from trivox.files.npz import Archive, read_npz
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
 
@@ -20,15 +20,17 @@ _FPS = 30.0  # where the file tells none: frames are counted, not timed
 
 def load_plain(path: Path) -> Poses | None:
     """The poses of such a file; None where it is not of this kind. Raises `InputError` where its arrays do not fit."""
-    arrays = read_npz(path)
-    if "format" in arrays or not {"points_mm", "joint_names"} <= arrays.keys():
+    archive = Archive(path)
+    if "format" in archive or not {"points_mm", "joint_names"} <= archive.names:
         return None
-    points, names = arrays["points_mm"], arrays["joint_names"]
-    if points.dtype.kind != "f" or points.ndim != 4 or points.shape[2:] != (*names.shape, 3) or not points.size:
+    head, heads = archive.head("points_mm"), archive.head("joint_names")
+    if head.dtype.kind != "f" or len(head.shape) != 4 or head.shape[2:] != (*heads.shape, 3) or not head.nbytes:
         raise InputError(
-            f"{path}: points_mm is {points.dtype} of shape {points.shape} for {names.shape} joint_names, expected "
+            f"{path}: points_mm is {head.dtype} of shape {head.shape} for {heads.shape} joint_names, expected "
             "floats (frames, people, joints, 3); write it again"
         )
+    arrays = read_npz(path, "points_mm", "joint_names", "frames", "fps")
+    points, names = arrays["points_mm"], arrays["joint_names"]
     if names.dtype.kind != "U" or len(set(names.tolist())) < len(names):
         raise InputError(f"{path}: joint_names should be different texts; write it again")
     frames: np.ndarray = arrays.get("frames", np.arange(len(points)))
