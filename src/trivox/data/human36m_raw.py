@@ -13,21 +13,22 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from trivox.base.reading import check_regular, read_bytes
 from trivox.errors import InputError
+from trivox.files.hdf5 import BROKEN, array_of, member, opened_hdf5
 
 # Where the joints of `H36M_17` are among the 32; the order is that of the skeleton.
 JOINTS_17 = (3, 2, 1, 6, 7, 8, 0, 12, 13, 15, 27, 26, 25, 17, 18, 19, 14)
 _RAW_JOINTS = 32
-_LARGEST_FILE = 2**30
+_LARGEST_FILE, _LARGEST_MASK = 2**30, 2**26
 _MOST = 1000
 # What damaged files make of the readers.
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, EOFError, OverflowError, AttributeError)
-_BROKEN += (UnicodeDecodeError, MemoryError, ArithmeticError, zlib.error, struct.error)
+_BROKEN = (*BROKEN, EOFError, zlib.error, struct.error)
 
 
 def read_positions(path: Path) -> Float32[np.ndarray, "F 17 3"]:
     """World positions in mm of a recording: `.cdf` (variable Pose) or `.h5` (data set 3D_positions)."""
-    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
+    if check_regular(path).st_size > _LARGEST_FILE:
         raise InputError(f"{path} is far larger than any recording of Human3.6M; give the file of positions")
     flat = _cdf_positions(path) if path.suffix == ".cdf" else _h5_positions(path)
     if flat.ndim != 2 or flat.shape[1] != 3 * _RAW_JOINTS or flat.dtype.kind != "f" or not np.isfinite(flat).all():
@@ -55,7 +56,7 @@ def _cdf_positions(path: Path) -> np.ndarray:
 def _check_counts(path: Path) -> None:
     """Raise `ValueError` where a damaged version 3 file counts thousands of variables, dimensions or blocks, which the
     reader would go through one by one. Offsets: CDF Internal Format Description, the records GDR, zVDR and VXR."""
-    content = path.read_bytes()
+    content = read_bytes(path, _LARGEST_FILE)
     if content[:4] != b"\xcd\xf3\x00\x01":
         return
     (gdr,) = struct.unpack_from(">q", content, 20)
@@ -73,13 +74,11 @@ def _check_counts(path: Path) -> None:
 def _h5_positions(path: Path) -> np.ndarray:
     """3D_positions: (96, frames)."""
     try:
-        with h5py.File(path, "r") as file:
-            data = file["3D_positions"]
+        with opened_hdf5(path) as file:
+            data = member(file, "3D_positions")
             if not isinstance(data, h5py.Dataset) or data.ndim != 2 or data.shape[0] != 3 * _RAW_JOINTS:
                 raise InputError(f"{path} has no 3D_positions of shape (96, frames); give the h5 files of positions")
-            if data.size * data.dtype.itemsize > _LARGEST_FILE:
-                raise InputError(f"{path} claims more frames than any recording of Human3.6M; download it again")
-            return np.ascontiguousarray(data[()].T)
+            return np.ascontiguousarray(array_of(data).T)
     except _BROKEN as error:
         raise InputError(f"{path} is not a readable HDF5 file with 3D_positions; download it again") from error
 
@@ -92,10 +91,8 @@ def read_mask_boxes(path: Path, frames: np.ndarray) -> Int64[np.ndarray, "F 4"]:
     """
     boxes = np.zeros((len(frames), 4), np.int64)
     try:
-        with h5py.File(path, "r") as file:
-            references = file["Masks"]
-            assert isinstance(references, h5py.Dataset)
-            references = references[()].reshape(-1)
+        with opened_hdf5(path) as file:
+            references = array_of(member(file, "Masks")).reshape(-1)
             for i, frame in enumerate(frames.tolist()):
                 if frame < len(references):
                     boxes[i] = _box_of(file[references[frame]], path)
@@ -107,8 +104,8 @@ def read_mask_boxes(path: Path, frames: np.ndarray) -> Int64[np.ndarray, "F 4"]:
 def mask_count(path: Path) -> int:
     """How many frames have a mask."""
     try:
-        with h5py.File(path, "r") as file:
-            masks = file["Masks"]
+        with opened_hdf5(path) as file:
+            masks = member(file, "Masks")
             assert isinstance(masks, h5py.Dataset)
             return int(np.prod(masks.shape))
     except (*_BROKEN, AssertionError) as error:
@@ -116,9 +113,9 @@ def mask_count(path: Path) -> int:
 
 
 def _box_of(mask: object, path: Path) -> tuple[int, int, int, int]:
-    if not isinstance(mask, h5py.Dataset) or mask.ndim != 2 or np.prod(mask.shape) > 2**26:
-        raise InputError(f"{path} has a mask that is no matrix of a picture's size; download it again")
-    there = mask[()] > 0
+    if not isinstance(mask, h5py.Dataset) or mask.ndim != 2:
+        raise InputError(f"{path} has a mask that is no matrix; download it again")
+    there = array_of(mask, _LARGEST_MASK) > 0
     columns, rows = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
     if not len(columns):
         return 0, 0, 0, 0

@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trivox.base.atomic import atomic_write
+from trivox.base.reading import open_regular
 from trivox.data.labels import Labels
 from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import Pictures, Recording
@@ -102,7 +103,7 @@ def save_labels(labels: Labels, path: Path) -> None:
         "format": _FORMAT,
         "name": labels.name,
         "rows": len(labels),
-        "npz_crc32": zlib.crc32(npz.read_bytes()),
+        "npz_crc32": _crc32(npz),
         "skeleton": {
             "name": labels.skeleton.name,
             "joints": labels.skeleton.names,
@@ -138,10 +139,18 @@ def load_labels(path: Path) -> Labels:
         for name, (dtype, shape) in _ARRAYS.items()
     }
     arrays = read_npz_of(npz, shapes)
-    if zlib.crc32(npz.read_bytes()) != described.npz_crc32:
+    if _crc32(npz) != described.npz_crc32:
         raise InputError(f"{npz} and {path} were not written together; prepare the dataset again")
     _check_rows(arrays, sizes["R"], npz)
     return _labels_of(described, arrays, path)
+
+
+def _crc32(path: Path) -> int:
+    with open_regular(path) as file:
+        crc = 0
+        while block := file.read(2**20):
+            crc = zlib.crc32(block, crc)
+        return crc
 
 
 def _described(path: Path) -> _Described:

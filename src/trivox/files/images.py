@@ -29,24 +29,18 @@ import simplejpeg
 from jaxtyping import UInt8
 
 from trivox.base.atomic import atomic_write
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 from trivox.files.videos import VideoInfo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_MOST_PIXELS = 2**27
+_MOST_PIXELS, _MOST_BYTES = 2**27, 2**29
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """The stored pixels as RGB. Raises `InputError` where the file is missing, damaged or no picture."""
-    return _decoded(path, _bytes_of(path))
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    return _decoded(path, read_bytes(path, _MOST_BYTES))
 
 
 def _decoded(path: Path, data: bytes) -> np.ndarray:
@@ -67,7 +61,7 @@ def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
 
     Such a JPEG is decoded in a third less time; each pixel is nearly, not exactly, the mean of those it stands for.
     """
-    data = _bytes_of(path)
+    data = read_bytes(path, _MOST_BYTES)
     factor = max((f for f in (2, 4, 8) if f <= largest_factor), default=1)
     if factor == 1 or not data.startswith(b"\xff\xd8"):
         picture = _decoded(path, data)

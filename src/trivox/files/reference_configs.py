@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trivox.errors import InputError
-from trivox.files.text import read_text
+from trivox.files.text import read_yaml
 
 # Skeleton by kind and number of joints.
 _SKELETONS = {
@@ -163,13 +161,7 @@ class _Section:
 
 
 def _top(path: Path) -> _Section:
-    try:
-        content = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} is not valid YAML ({said}); give the config the checkpoint was trained with"
-        ) from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no settings; give the config the checkpoint was trained with")
     return _Section(path, "", content)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 from trivox.files import pickled_arrays
 from trivox.files.pickled_arrays import Building
@@ -59,7 +60,7 @@ _SCALARS = (type(None), bool, int, float, str, bytes, np.generic)
 def load_pickle(path: Path) -> Any:
     """The data of a pickle file. Raises `InputError` for anything that is not plain data."""
     try:
-        return unpickled(_bytes_of(path))
+        return unpickled(read_bytes(path, _BYTES))
     except ValueError as error:
         raise InputError(f"{path} is not read: {error}; expected a pickle of {_EXPECTED}") from error
 
@@ -69,7 +70,7 @@ def load_npy(path: Path) -> Any:
 
     Arrays of objects may hold plain containers only, as in `load_pickle`. Raises `InputError`.
     """
-    data = _bytes_of(path)
+    data = read_bytes(path, _BYTES)
     try:
         array = _array_of_npy(io.BytesIO(data), len(data))
     except _BROKEN as error:
@@ -86,14 +87,6 @@ def unpickled(pickled: bytes) -> Any:
             return _run(pickled)
     except _BROKEN as error:
         raise ValueError(f"it is no pickle of plain data ({str(error) or type(error).__name__})") from error
-
-
-def _bytes_of(path: Path) -> bytes:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; check the path")
-    if path.stat().st_size > _BYTES:
-        raise InputError(f"{path} is larger than 2 GiB, more than any table of labels; give another file")
-    return path.read_bytes()
 
 
 def _array_of_npy(file: io.BytesIO, length: int) -> np.ndarray:

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import yaml
 
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 
-_LARGEST_YAML = 4_000_000
+_LARGEST_TEXT = 2**29  # hours of joints as JSON
+_LARGEST_YAML = 1_000_000  # calibrations of hundreds of cameras; it is read at a tenth of a megabyte a second
 
 
-def read_text(path: Path) -> str:
-    """The file as UTF-8, without a byte-order mark."""
+def read_text(path: Path, most: int = _LARGEST_TEXT) -> str:
+    """The file as UTF-8, without a byte-order mark. Raises `InputError` for one of more than `most` bytes."""
+    data = read_bytes(path, most)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file; give a file in one of the documented formats") from error
 
@@ -35,17 +36,37 @@ def read_json(path: Path) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML document: nothing in it is executed."""
-    if path.is_file() and path.stat().st_size > _LARGEST_YAML:
-        raise InputError(f"{path} is far larger than any file of this kind; give another file")
-    text = read_text(path)
+    return parse_yaml(read_text(path, _LARGEST_YAML), str(path))[0]
+
+
+def parse_yaml(text: str, where: str) -> tuple[Any, yaml.Node | None]:
+    """The plain data of a YAML text, and the nodes that say in which lines they stand."""
     try:
-        # Aliases let a small file describe an endless one.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError(f"{path} uses aliases (*name), which are not followed; write out what they stand for")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
+        return None if node is None else loader.construct_document(node), node
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
         said = " ".join(str(error).split())  # the parser shows the place in lines of their own
-        raise InputError(f"{path} is not valid YAML ({said[:200]}); correct it") from error
+        raise InputError(f"{where} is not valid YAML ({said[:200]}); correct it") from error
+
+
+class GuardedYaml(yaml.composer.Composer):
+    """Mixed into a loader of PyYAML, it refuses aliases, which let a small file describe an endless one, and texts that
+    are larger than any file of this kind. Its errors are `yaml.YAMLError`s."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > _LARGEST_YAML:
+            raise yaml.YAMLError(f"it has {len(text)} characters, more than {_LARGEST_YAML}")
+        super().__init__(text)  # pyright: ignore[reportCallIssue]
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # pyright: ignore[reportAttributeAccessIssue]
+            raise yaml.YAMLError("it uses aliases (*name), which are not followed: write out what they stand for")
+        return super().compose_node(parent, index)
+
+
+class _PlainLoader(GuardedYaml, yaml.SafeLoader):
+    pass
 
 
 def numbers(value: Any, path: Path, what: str) -> np.ndarray:

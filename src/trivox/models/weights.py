@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trivox.base.atomic import atomic_write
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -40,6 +41,7 @@ _NOT_A_CHECKPOINT = (
     *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError),
     *(AssertionError, ArithmeticError, ImportError, MemoryError, struct.error),
 )
+_MOST_BYTES = 2**33
 # So many tensors of a kind are named in a message.
 _NAMED = 12
 
@@ -101,7 +103,7 @@ def _listed(names: list[str]) -> str:
 
 def read_safetensors(path: Path, sha256: str | None = None) -> Stored:
     """What a safetensors file holds; `InputError` where it is missing, damaged or another one."""
-    content = _content(path)
+    content = read_bytes(path, _MOST_BYTES)
     digest = hashlib.sha256(content).hexdigest()
     if sha256 is not None and digest != sha256:
         raise InputError(
@@ -135,7 +137,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     more than tensors, lists, dicts, texts and numbers is refused. Raises `InputError` where the file is missing or
     something else, and for numbers that are not finite.
     """
-    stored = io.BytesIO(_content(path))
+    stored = io.BytesIO(read_bytes(path, _MOST_BYTES))
     try:
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(stored, map_location="cpu", weights_only=True)
@@ -164,14 +166,6 @@ def _is_plain(value: object) -> bool:
     if not isinstance(value, Tensor) or value.is_meta or value.layout != torch.strided or value.is_quantized:
         return False
     return value.is_floating_point() or value.dtype == torch.int64
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot read the weights {path}: {reason}; check the path or install trivox again") from error
 
 
 def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:

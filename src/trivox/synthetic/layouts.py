@@ -22,6 +22,7 @@ from trivox.data.panoptic import MM_PER_CM, UP, pictures_of, write_panoptic_npy
 from trivox.data.pictures import Pictures, Recording
 from trivox.files.calibrations import save_rig
 from trivox.files.poses import save_poses
+from trivox.files.text import read_text
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import H36M_17, PANOPTIC_19
@@ -56,7 +57,7 @@ def described(scene: Scene) -> str:
 
 def is_whole(folder: Path, scene: Scene) -> bool:
     path = folder / "scene.json"
-    return path.is_file() and path.read_text("utf-8") == described(scene)
+    return path.exists() and read_text(path) == described(scene)
 
 
 def whole_boxes(scene: Scene) -> np.ndarray:

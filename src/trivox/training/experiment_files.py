@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trivox.errors import InputError
 from trivox.files.reference_configs import is_reference_config
-from trivox.files.text import read_text
+from trivox.files.text import parse_yaml, read_text
 from trivox.training import config as options
 from trivox.training.config import Experiment
 from trivox.training.reference_experiments import translated
@@ -81,16 +81,7 @@ def changed_keys(old: Any, new: Any, place: str = "") -> list[str]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
-    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
-        raise InputError(f"{path} is far larger than any experiment; give another file")
-    text = read_text(path)
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError(f"{path} uses aliases (*name), which experiments do not need; write the values out")
-        content, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} is not valid YAML ({said}); correct it") from error
+    content, node = parse_yaml(read_text(path, _LARGEST_FILE), str(path))
     if not isinstance(content, dict) or node is None:
         raise InputError(f"{path} holds no settings; begin with one of experiments/*.yaml")
     lines: dict[Place, int] = {}
@@ -143,10 +134,7 @@ def _override(content: dict[str, Any], override: str, sources: dict[Place, str])
     keys = tuple(name.strip().split("."))
     if not equals or not all(keys):
         raise InputError(f"--override {override!r} is no key=value; write it as optimizer.lr=1e-4")
-    try:
-        value = _numbers(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"--override {override}: the value is not valid YAML; put it in quotes") from error
+    value = _numbers(parse_yaml(text, f"the value of --override {override}")[0])
     here = content
     for key in keys[:-1]:
         below = here.get(key)

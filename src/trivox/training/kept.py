@@ -28,6 +28,7 @@ from trivox.base.atomic import atomic_write
 from trivox.data.samples import Sample, collate
 from trivox.data.workers import batches_of
 from trivox.errors import InputError
+from trivox.files.text import read_text
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import converted, root_points
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone
@@ -110,7 +111,7 @@ class Kept(ABC):
         if not path.is_file():
             with atomic_write(path) as temporary:
                 temporary.write_text(own, encoding="utf-8")
-        elif path.read_text("utf-8") != own:
+        elif read_text(path) != own:
             raise InputError(
                 f"{self.folder} keeps {self.what} that were drawn with other settings (see {path}); give another "
                 "folder as data.kept, or remove this one"

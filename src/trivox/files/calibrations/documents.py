@@ -20,7 +20,9 @@ from typing import Any, Literal
 
 import yaml
 
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
+from trivox.files.text import GuardedYaml
 
 Kind = Literal["json", "toml", "xml", "storage"]
 
@@ -53,7 +55,7 @@ def read_document(path: Path) -> Document:
     """
     if path.is_dir():
         return _read_folder(path)
-    data = _read_bytes(path).removeprefix(codecs.BOM_UTF8)
+    data = read_bytes(path, _LARGEST_BYTES).removeprefix(codecs.BOM_UTF8)
     if data.lstrip()[:1] == b"<":
         return _parse_xml(path, data)
     try:
@@ -70,17 +72,6 @@ def read_document(path: Path) -> Document:
         name = {"json": "JSON", "toml": "TOML", "storage": "OpenCV YAML"}[kind]
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} is not readable as {name} ({reason}); repair or export it again") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(f"{path} is too large for a calibration (over 64 MiB); give the calibration file")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a usable path"
-        raise InputError(f"cannot read the calibration {path}: {reason}; check the path") from error
-    return data
 
 
 def _read_folder(path: Path) -> Document:
@@ -125,7 +116,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-class _StorageLoader(yaml.BaseLoader):
+class _StorageLoader(GuardedYaml, yaml.BaseLoader):
     """YAML with plain texts as scalars and OpenCV's matrices as nested lists.
 
     The loader in C would be faster, but a deeply nested file ends the whole program there.

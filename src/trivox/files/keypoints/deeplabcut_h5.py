@@ -15,22 +15,20 @@ import h5py
 import numpy as np
 
 from trivox.errors import InputError
+from trivox.files.hdf5 import BROKEN, array_of, member, opened_hdf5, text_of
 from trivox.files.keypoints.deeplabcut import HEADERS, detections_of_table
 from trivox.files.keypoints.detections import Detections
 from trivox.files.keypoints.pickled_labels import labels_from
 
 Labels = list[tuple[Any, ...]]
 
-# What h5py raises on files that are damaged, or not laid out as their attributes say.
-BROKEN = (OSError, KeyError, ValueError, RuntimeError, TypeError, IndexError, AttributeError, MemoryError)
-
 
 def read_deeplabcut_h5(path: Path) -> Detections:
     """Read a DeepLabCut or anipose HDF5 file of 2D points. Raises `InputError` for anything else."""
     try:
-        with h5py.File(path, "r") as file:
+        with opened_hdf5(path) as file:
             group = _frame_group(file, path)
-            fixed = _text(group.attrs["pandas_type"]) == "frame"
+            fixed = text_of(group.attrs["pandas_type"]) == "frame"
             columns, values, index = _fixed(group) if fixed else _table(group)
     except BROKEN as error:
         raise InputError(
@@ -44,8 +42,9 @@ def read_deeplabcut_h5(path: Path) -> Detections:
 
 def _frame_group(file: h5py.File, path: Path) -> h5py.Group:
     """The group of the table of points; DeepLabCut calls it df_with_missing."""
-    groups = [g for g in file.values() if isinstance(g, h5py.Group) and "pandas_type" in g.attrs]
-    frames = [g for g in groups if _text(g.attrs["pandas_type"]) in ("frame", "frame_table")]
+    members = [member(file, name) for name in file]
+    groups = [g for g in members if isinstance(g, h5py.Group) and "pandas_type" in g.attrs]
+    frames = [g for g in groups if text_of(g.attrs["pandas_type"]) in ("frame", "frame_table")]
     named = [g for g in frames if g.name == "/df_with_missing"] or frames
     if len(named) != 1:
         raise InputError(f"{path} has {len(named)} pandas tables, expected one; give a DeepLabCut file of 2D points")
@@ -55,26 +54,26 @@ def _frame_group(file: h5py.File, path: Path) -> h5py.Group:
 def _fixed(group: h5py.Group) -> tuple[Labels, np.ndarray, list[Any]]:
     columns: Labels = []
     blocks: list[np.ndarray] = []
-    for block in range(int(_text(group.attrs["nblocks"]))):
+    for block in range(int(text_of(group.attrs["nblocks"]))):
         columns += _axis(group, f"block{block}_items")
-        blocks.append(np.asarray(group[f"block{block}_values"]))
+        blocks.append(array_of(member(group, f"block{block}_values")))
     return columns, np.concatenate(blocks, axis=1), [row[-1] for row in _axis(group, "axis1")]
 
 
 def _axis(group: h5py.Group, axis: str) -> Labels:
     """The labels of an axis, a tuple per entry: one value, or one of each level."""
-    if _text(group.attrs[f"{axis}_variety"]) != "multi":
-        return [(value,) for value in _strings(group[axis])]
+    if text_of(group.attrs[f"{axis}_variety"]) != "multi":
+        return [(value,) for value in _strings(array_of(member(group, axis)))]
     levels = []
-    for level in range(int(_text(group.attrs[f"{axis}_nlevels"]))):
-        names = _strings(group[f"{axis}_level{level}"])
-        levels.append([names[i] for i in np.asarray(group[f"{axis}_label{level}"]).tolist() if i >= 0])
+    for level in range(int(text_of(group.attrs[f"{axis}_nlevels"]))):
+        names = _strings(array_of(member(group, f"{axis}_level{level}")))
+        levels.append([names[i] for i in array_of(member(group, f"{axis}_label{level}")).tolist() if i >= 0])
     return list(zip(*levels, strict=True))
 
 
 def _table(group: h5py.Group) -> tuple[Labels, np.ndarray, list[Any]]:
-    table = group["table"]
-    rows = np.asarray(table)
+    table = member(group, "table")
+    rows = array_of(table)
     columns: Labels = []
     blocks: list[np.ndarray] = []
     for name in rows.dtype.names or ():
@@ -84,10 +83,6 @@ def _table(group: h5py.Group) -> tuple[Labels, np.ndarray, list[Any]]:
     return columns, np.concatenate(blocks, axis=1), _strings(rows["index"])
 
 
-def _strings(data: Any) -> list[Any]:
+def _strings(data: np.ndarray) -> list[Any]:
     """Values as Python objects, byte strings decoded."""
-    return [v.decode() if isinstance(v, bytes) else v for v in np.asarray(data).tolist()]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return [v.decode() if isinstance(v, bytes) else v for v in data.tolist()]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 from trivox.files.mat5 import variable_of_mat
 from trivox.files.npz import BROKEN
@@ -45,12 +46,9 @@ def load_actors_mat(path: Path) -> Poses:
 
 
 def _actor3d(path: Path) -> Any:
-    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
-        raise InputError(f"{path} is larger than any actorsGT.mat; give another file")
+    content = read_bytes(path, _LARGEST_FILE)
     try:
-        return variable_of_mat(path.read_bytes(), "actor3D")
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}; check the path") from error
+        return variable_of_mat(content, "actor3D")
     except BROKEN as error:
         raise InputError(f"{path} is not a MATLAB file with actor3D, as of Shelf and Campus; give another") from error
 
