@@ -72,6 +72,22 @@ def test_human36m_rows_are_those_of_the_downloads(human36m: Path, tmp_path: Path
     assert np.array_equal(published.boxes_px, labels.boxes_px) and published.recordings == labels.recordings
 
 
+def test_pictures_stay_beside_their_own_cameras_only(human36m: Path, tmp_path: Path) -> None:
+    """What goes on is the same videos, cameras and lens options; other frames and boxes may join."""
+    out, other = tmp_path / "out", tmp_path / "cameras.xml"
+    prepared(human36m, out, undistort=True, every=4)
+    prepared(human36m, out, undistort=True, boxes="joints", subjects=("S1",))
+    prepared(human36m, out, undistort=True)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    cameras = human36m_cameras()
+    moved = replace(cameras, distortion=cameras.distortion * 2)
+    other.write_text(metadata_xml({}, moved))
+    for options in ({"undistort": True, "cameras": other}, {"undistort": False}):
+        with pytest.raises(InputError, match="already holds something else"):
+            prepared(human36m, out, **options)
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+
+
 def test_human36m_pictures_are_the_frames_of_the_rows(human36m: Path, tmp_path: Path) -> None:
     labels = prepared(human36m, tmp_path, undistort=True)
     plain = PoseDataset(labels, DatasetOptions(crop=False, image_hw=None))

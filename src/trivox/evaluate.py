@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trivox.base.work import alone_in
 from trivox.errors import InputError
 from trivox.evaluation_inputs import (
     Predictions,
@@ -76,14 +77,16 @@ def evaluate(
     """
     if (truth is None) == (labels is None):
         raise InputError("an evaluation needs either a file of true poses (--truth) or a label table (--labels)")
-    refuse_to_overwrite(out, metric_json)
-    predicted = load_predictions(Path(predictions), skeleton, units)
-    if truth is not None:
-        target = target_of_poses(_counted(load_poses(truth), predicted))
-    else:
-        assert labels is not None
-        target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
-    return scored(predicted, target, protocol, missing, Files.of(out, metric_json, compare))
+    files = Files.of(out, metric_json, compare)
+    with alone_in(files.out):
+        refuse_to_overwrite(out, metric_json)
+        predicted = load_predictions(Path(predictions), skeleton, units)
+        if truth is not None:
+            target = target_of_poses(_counted(load_poses(truth), predicted))
+        else:
+            assert labels is not None
+            target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
+        return scored(predicted, target, protocol, missing, files)
 
 
 def _counted(truth: Poses, predicted: Predictions | Poses) -> Poses:

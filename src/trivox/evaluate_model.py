@@ -21,6 +21,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from trivox.base.work import alone_in, alone_with
 from trivox.data.centres import centres_of_results
 from trivox.data.dataset import DatasetOptions, PoseDataset
 from trivox.data.labels import Labels
@@ -41,7 +42,7 @@ from trivox.evaluation_inputs import (
 from trivox.evaluation_report import Report
 from trivox.geometry.axes import angle_deg, estimated_up, upright_from_world
 from trivox.geometry.triangulated import Triangulated
-from trivox.kept_predictions import KeptPredictions, digest_of
+from trivox.kept_predictions import KeptPredictions, digest_of, forget_kept
 from trivox.metrics.evaluation import Missing
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone
 from trivox.models.checkpoints import load_model
@@ -112,18 +113,21 @@ def evaluate_model(
     """
     running = running or Running()
     results = None if results_pkl is None else Path(results_pkl)
-    refuse_to_overwrite(out, metric_json, results)
-    model = load_model(weights).to(_device(running.device))
-    table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
-    if not table.valid.any():
-        raise InputError(f"{labels} holds no truth for these rows to be scored against; use trivox predict")
-    table = with_boxes_where_unknown(table)
-    dataset = dataset_for(model, table, views or Views(), running)
-    target, files = target_of_labels(table), Files.of(out, metric_json, compare)
-    _rehearse(model, dataset, target, protocol, missing, files)
-    predicted = _predicted(model, dataset, running, results)
-    about = {"model": str(weights), "centres": str(running.centres)}
-    return scored(predicted, target, protocol, missing, files, about)
+    with alone_in(None if out is None else Path(out)), alone_with(results):
+        if results is not None and results.is_file():
+            forget_kept(results)
+        refuse_to_overwrite(out, metric_json, results)
+        model = load_model(weights).to(_device(running.device))
+        table = (rows or Rows()).of(labels_of(Path(labels), None if pictures is None else Path(pictures)))
+        if not table.valid.any():
+            raise InputError(f"{labels} holds no truth for these rows to be scored against; use trivox predict")
+        table = with_boxes_where_unknown(table)
+        dataset = dataset_for(model, table, views or Views(), running)
+        target, files = target_of_labels(table), Files.of(out, metric_json, compare)
+        _rehearse(model, dataset, target, protocol, missing, files)
+        predicted = _predicted(model, dataset, running, results)
+        about = {"model": str(weights), "centres": str(running.centres)}
+        return scored(predicted, target, protocol, missing, files, about)
 
 
 def _rehearse(

@@ -27,6 +27,15 @@ from trivox.models.configs import Model
 _SECONDS = 60.0
 
 
+def forget_kept(results: Path) -> None:
+    """Remove what a run left beside its results, when it was stopped between writing them and tidying up."""
+    _beside(results).unlink(missing_ok=True)
+
+
+def _beside(results: Path) -> Path:
+    return results.with_name(f"{results.name}.unfinished.npz")
+
+
 class KeptPredictions:
     """Poses (N, J, 3) of N rows, which of their joints were found, and which rows are `done`.
 
@@ -38,7 +47,7 @@ class KeptPredictions:
         self.points_mm = np.zeros((rows, len(skeleton), 3), np.float32)
         self.found = np.zeros((rows, len(skeleton)), bool)
         self.done = np.zeros(rows, bool)
-        self._path = None if path is None else path.with_name(f"{path.name}.unfinished.npz")
+        self._path = None if path is None else _beside(path)
         self._skeleton, self._digest, self._written = skeleton, digest, time.monotonic()
         if self._path is not None and self._path.is_file():
             self._read(self._path)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trivox.base.work import alone_in
 from trivox.calibration_report import check
 from trivox.errors import InputError
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
@@ -46,7 +47,7 @@ from trivox.people.learned import Learned, Precision
 from trivox.people.networks import Networks
 from trivox.people.survey import NobodyFound, Survey, survey
 from trivox.progress import progress, say
-from trivox.recording import Recording
+from trivox.recording import Recording, forget_finished
 from trivox.summary import doubts, summarise
 
 
@@ -90,11 +91,13 @@ def predict(
     usual = COCO_17 if weights is None or weights in TRAINED else own
     wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
-    with Views.open(rig, [Path(video) for video in videos], cameras=cameras, image_fit=image_fit) as views:
+    paths = [Path(video) for video in videos]
+    with alone_in(folder), Views.open(rig, paths, cameras=cameras, image_fit=image_fit) as views:
         work = _describe(views, lifting, people, wanted, fps, model, precision)
         job = {**work, "smooth": True} if smooth else work
         if folder is not None and (standing := standing_result(folder, job)):
             say(f"{folder} already holds this result; nothing to do")
+            forget_finished(folder, work)
             return standing.poses
         doubtful = (*doubts_about(model, views.rig), *missing_joints(own, wanted))
         for note in (*views.notes, *check(views.rig).faults, *doubtful):
@@ -104,9 +107,9 @@ def predict(
         learned = None if model is None else Learned.prepared(model, views.rig.upright_cameras, precision)
         _follow_all(views, recording, lifting, people, rate, learned)
         result = _assemble(recording, views.rig, own, wanted, rate, job, smooth)
-    if folder is not None:
-        save_result(result, folder)
-        recording.finish()
+        if folder is not None:
+            save_result(result, folder)
+            recording.finish()
     return result.poses
 
 

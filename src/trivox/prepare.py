@@ -1,16 +1,20 @@
 """Raw downloads of the public datasets in, labels and pictures out: `trivox prepare human36m` and `panoptic`.
 
 Everything that is missing is said, by name, before anything is written; so is what the pictures will take on the disk.
-The labels come last: where `labels.json` stands, the dataset is complete. The same command goes on where it stopped.
+The labels come last: where `labels.json` stands, the dataset is complete. The same command goes on where it stopped;
+`prepare.json` says which videos, cameras and lens options the pictures are of, and others are refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
+from trivox.base.work import alone_in, claim
 from trivox.data.box_tables import read_human36m_boxes, read_panoptic_boxes
 from trivox.data.extraction import Extraction, bytes_needed, extract, on_all_cores
 from trivox.data.human36m import CAMERAS, write_human36m_npy
@@ -30,13 +34,29 @@ from trivox.data.prepare_panoptic import (
     panoptic_labels,
 )
 from trivox.errors import InputError
+from trivox.geometry.cameras import Cameras
 from trivox.people.detected_boxes import with_detected_boxes
 from trivox.progress import progress, say
 
 HumanBoxes = Literal["masks", "joints"]
 PanopticBoxes = Literal["joints", "detector"]
 
+Options = ParamSpec("Options")
+Prepare = Callable[Concatenate[Path, Path, Options], Labels]
 
+
+def _alone(prepare: Prepare[Options]) -> Prepare[Options]:
+    """With the folder that is written to itself."""
+
+    @wraps(prepare)
+    def alone(raw: Path, out: Path, *args: Options.args, **options: Options.kwargs) -> Labels:
+        with alone_in(out):
+            return prepare(raw, out, *args, **options)
+
+    return alone
+
+
+@_alone
 def prepare_human36m(
     raw: Path,
     out: Path,
@@ -96,6 +116,7 @@ def _human36m_extractions(labels: Labels, tree: RawTree) -> list[Extraction]:
     return jobs
 
 
+@_alone
 def prepare_panoptic(
     raw: Path,
     out: Path,
@@ -158,7 +179,9 @@ def _panoptic_pictures(
 
 
 def _write_pictures(jobs: list[Extraction], out: Path, processes: int | None) -> None:
-    """Say what it takes, then write, on all cores."""
+    """Say what it takes, then write, on all cores. Pictures that are there are of the same videos and cameras."""
+    if jobs:
+        claim(out / "prepare.json", _made_of(jobs))
     needed = bytes_needed(jobs)
     if needed:
         out.mkdir(parents=True, exist_ok=True)
@@ -170,6 +193,23 @@ def _write_pictures(jobs: list[Extraction], out: Path, processes: int | None) ->
     with progress("writing pictures", sum(len(job.frames) for job in jobs)) as advance:
         for count in on_all_cores(extract, jobs, processes):
             advance(count)
+
+
+def _made_of(jobs: Sequence[Extraction]) -> dict[str, Any]:
+    """What decides the content of pictures, besides their frames."""
+    views: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        source = {"name": job.source.name, "bytes": job.source.stat().st_size if job.source.is_file() else None}
+        views.setdefault(job.recording.name, {})[job.camera_name] = source | {"camera": _digest(job.camera)}
+    undistorted = {job.pictures.undistorted is not None for job in jobs}
+    return {"command": "prepare", "undistort": undistorted == {True}, "views": views}
+
+
+def _digest(camera: Cameras) -> str:
+    digest = hashlib.sha256(repr(camera.distortion_model).encode())
+    for tensor in (camera.K, camera.R, camera.t_mm, camera.distortion):
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _size(count: float) -> str:

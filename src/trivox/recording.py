@@ -88,13 +88,8 @@ class Recording:
 
     def finish(self) -> None:
         """Remove the unfinished files, once the results stand; what else lies in their folder stays."""
-        if self._folder is None:
-            return
-        for pattern in ("*frames_*.npz", "*survey*.npz", "*job*.json"):  # also what a killed run left half-written
-            for path in self._folder.glob(pattern):
-                path.unlink()
-        with suppress(OSError):
-            self._folder.rmdir()
+        if self._folder is not None:
+            _remove_parts(self._folder)
 
     def _part_paths(self) -> list[Path]:
         return [] if self._folder is None else sorted(self._folder.glob("frames_*.npz"))
@@ -114,6 +109,21 @@ class Recording:
             if path.name != _part_name(self.done):
                 raise InputError(f"{path} does not follow the frames before it; delete {folder} to start over")
             self.done += len(_load(path, Followed).points_mm)
+
+
+def forget_finished(out: Path, job: dict[str, Any]) -> None:
+    """Remove what this job left in `OUT/unfinished`, when it was stopped between writing its results and tidying up."""
+    folder = out / "unfinished"
+    if not (folder / "job.json").exists() or _read_job(folder / "job.json") == job:
+        _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
+    for pattern in ("*frames_*.npz", "*survey*.npz", "*job*.json"):  # also what a killed run left half-written
+        for path in folder.glob(pattern):
+            path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _part_name(first_frame: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from trivox.base.work import alone_in
 from trivox.files.results import load_result, save_result, standing_result
 from trivox.geometry.poses import Poses
 from trivox.geometry.smoothing import LONGEST_GAP_S, smoothed
@@ -28,9 +29,10 @@ def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float =
         "result_job_sha256": sha256(json.dumps(given.job, sort_keys=True).encode()).hexdigest(),
         "longest_gap_s": longest_gap_s,
     }
-    if standing := standing_result(target, job):
-        say(f"{target} already holds this result; nothing to do")
-        return standing.poses
-    poses = smoothed(raw, longest_gap_s=longest_gap_s)
-    save_result(replace(given, poses=poses, raw=raw, job=job), target)
-    return poses
+    with alone_in(target):
+        if standing := standing_result(target, job):
+            say(f"{target} already holds this result; nothing to do")
+            return standing.poses
+        poses = smoothed(raw, longest_gap_s=longest_gap_s)
+        save_result(replace(given, poses=poses, raw=raw, job=job), target)
+        return poses

@@ -5,13 +5,13 @@ The same command goes on where it was interrupted: a scene that is whole is not 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
+from trivox.base.work import alone_in, claim
 from trivox.data.human36m import SUBJECTS, TEST_SUBJECTS, TRIALS
 from trivox.errors import InputError
 from trivox.progress import progress
@@ -48,10 +48,11 @@ def synth(
     """
     options = options or SceneOptions()
     _check(scenes, layout, options, seed, world, pictures)
-    _claim(out, scenes, layout, options, seed, world, pictures)
     threads = threads or os.cpu_count() or 1
-    with progress("rendering", total=scenes * options.frames) as advance:
-        _WRITERS[layout](out, scenes, options, seed, world, pictures, threads, advance)
+    with alone_in(out):
+        _claim(out, scenes, layout, options, seed, world, pictures)
+        with progress("rendering", total=scenes * options.frames) as advance:
+            _WRITERS[layout](out, scenes, options, seed, world, pictures, threads, advance)
 
 
 def dataset_words(out: Path, layout: Layout) -> str:
@@ -95,13 +96,7 @@ def _claim(out: Path, scenes: int, layout: str, options: SceneOptions, seed: int
     """Note what is made here; refuse a folder of something else, so that nothing is mixed or lost."""
     made = {"layout": layout, "scenes": scenes, "seed": seed, "world": world, "pictures": pictures}
     made |= {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
-    text = json.dumps({"command": "synth", **made}, indent=1) + "\n"
-    note = out / "synth.json"
-    if note.is_file() and note.read_text("utf-8", errors="replace") == text:
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} already holds something else; give a new folder, or the same options to go on")
-    layouts.write_text(note, text)
+    claim(out / "synth.json", {"command": "synth", **made})
 
 
 def _world_of(number: int, world: Worlds) -> World:

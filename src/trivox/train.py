@@ -12,9 +12,10 @@ have those of one that takes it whole. docs/training.md tells what that rests on
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from trivox.base.work import alone_in
 from trivox.data.samples import Sample
 from trivox.errors import InputError
 from trivox.models.checkpoints import save_model
@@ -73,12 +75,11 @@ def train(
     """
     if not isinstance(experiment, Experiment):
         experiment = load_experiment(Path(experiment), overrides)
-    run = Run(experiment, RunFolder(Path(out)), resume)
-    try:
+    folder = RunFolder(Path(out))
+    writes = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
+    with alone_in(folder.path if writes else None), closing(Run(experiment, folder, resume)) as run:
         run.to_the_end()
-    finally:
-        run.close()
-    return run.folder.model("last")
+    return folder.model("last")
 
 
 class Run:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from trivox.base.work import alone_in
 from trivox.calibration_report import check
 from trivox.errors import InputError
 from trivox.files.keypoints.load import read_view
@@ -59,6 +60,22 @@ def triangulate_files(
     a frame that a view lacks is a frame in which that view sees nobody. Joints are matched by name: where the views
     have different ones, the result has all of them. Raises `InputError` as `predict` does.
     """
+    folder = None if out is None else Path(out)
+    with alone_in(folder):
+        return _triangulated(rig, keypoints, folder, cameras, method, people, skeleton, fps, smooth)
+
+
+def _triangulated(
+    rig: Rig,
+    keypoints: Sequence[str | Path],
+    out: Path | None,
+    cameras: Sequence[str] | None,
+    method: Method,
+    people: int,
+    skeleton: str | None,
+    fps: float | None,
+    smooth: bool,
+) -> Poses:
     check_options(method, people, fps)
     paths = [Path(path) for path in keypoints]
     rig = match_cameras(rig, paths, cameras)
@@ -67,7 +84,7 @@ def triangulate_files(
         say(note)
     views = _with_the_same_joints([view.keypoints for view in read], rig.names, paths)
     job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})
-    if out is not None and (standing := standing_result(Path(out), job)):
+    if out is not None and (standing := standing_result(out, job)):
         say(f"{out} already holds this result; nothing to do")
         return standing.poses
     frames = torch.cat([view.frames for view in views]).unique()
@@ -88,7 +105,7 @@ def triangulate_files(
     if smooth:
         result = replace(result, poses=smoothed(poses), raw=poses)
     if out is not None:
-        save_result(result, Path(out))
+        save_result(result, out)
     return result.poses
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from clips import HW, copy_packets, number_in, numbered_picture, write_clip
 
+from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
-from trivox.files.atomic import atomic_write
 from trivox.files.films import Film
 from trivox.files.videos import Video, turned_picture
 

@@ -1,5 +1,6 @@
 """3D results survive their files: .npz exactly, .trc and .csv to their last printed digit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,19 @@ def test_trc_as_opensim_reads_it(tmp_path: Path) -> None:
             cell = cells[3 * j : 3 * j + 3]
             expected = [y / 1000, z / 1000, x / 1000]
             assert cell == [f"{v:.6f}" for v in expected] if poses.valid[row, 0, j] else cell == ["", "", ""]
+
+
+@pytest.mark.parametrize("gone", ["the last marker", "every marker", "a marker throughout", "the last throughout"])
+def test_every_row_of_a_trc_ends_in_its_last_column(tmp_path: Path, gone: str) -> None:
+    """OpenSim counts the columns of a line without an empty end."""
+    poses = some_poses([0, 1, 2])
+    valid = torch.ones_like(poses.valid)
+    rows = slice(None) if "throughout" in gone else 1
+    valid[rows, :, slice(None) if gone == "every marker" else 3 if gone.startswith("a ") else -1] = False
+    save_poses(replace(poses, valid=valid), tmp_path / "walk.trc")
+    for line in (tmp_path / "walk.trc").read_text().split("\n")[6:-1]:
+        assert len(line.split("\t")) == len(line.rstrip("\t").split("\t")) == 2 + 3 * 17
+    assert torch.equal(load_poses(tmp_path / "walk.trc").valid, valid)
 
 
 @pytest.mark.parametrize(("units", "per_mm"), [("m", 1e-3), ("cm", 0.1), ("mm", 1.0)])

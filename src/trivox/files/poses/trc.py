@@ -2,7 +2,8 @@
 
 Lines: file type; names of the header fields; their values; marker names (each over three columns); X1 Y1 Z1
 X2 ...; then a row per frame of number (from 1), time in seconds and coordinates, empty where a marker is
-missing. Format: opensim-org/opensim-core, "Marker (.trc) Files". It keeps neither confidence nor covariance.
+missing. In the last marker NaN stands there: OpenSim takes an empty end of a line for columns that lack.
+Format: opensim-org/opensim-core, "Marker (.trc) Files". It keeps neither confidence nor covariance.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def _lines(points_m: np.ndarray, poses: Poses, name: str) -> Iterator[str]:
     yield "\t\t" + "\t".join(f"{axis}{i}" for i in range(1, len(names) + 1) for axis in "XYZ") + "\n"
     yield "\n"
     for frame, row in zip(frames, points_m.reshape(len(frames), -1).tolist(), strict=True):
-        cells = ("" if value != value else f"{value:.6f}" for value in row)
+        cells = ["" if value != value else f"{value:.6f}" for value in row]
+        if not cells[-1]:
+            cells[-3:] = ["NaN"] * 3
         yield f"{frame + 1}\t{frame / poses.fps:.6f}\t" + "\t".join(cells) + "\n"
 
 
