@@ -47,9 +47,9 @@ def synth(
     0 takes as many as the machine has cores. Raises `InputError` for bad options, or where `out` holds something else.
     """
     options = options or SceneOptions()
-    _check(scenes, layout, options, seed, world, pictures)
     threads = threads or os.cpu_count() or 1
     with alone_in(out):
+        _check(scenes, layout, options, seed, world, pictures)
         _claim(out, scenes, layout, options, seed, world, pictures)
         with progress("rendering", total=scenes * options.frames) as advance:
             _WRITERS[layout](out, scenes, options, seed, world, pictures, threads, advance)

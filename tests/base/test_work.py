@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rigs import ring
 
 from trivox.base.work import alone_in, alone_with, claim, is_free
 from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluate_model import evaluate_model
+from trivox.geometry.rig import Rig
 from trivox.predict import predict
 from trivox.prepare import prepare_human36m, prepare_panoptic
 from trivox.synth import synth
@@ -96,9 +98,10 @@ def test_a_folder_is_claimed_for_one_thing(tmp_path: Path) -> None:
         claim(note, {"command": "a"})
 
 
+RIG = Rig(("a", "b"), ring(2))
 RUNS: dict[str, Callable[[Path], object]] = {
-    "triangulate": lambda out: triangulate_files(None, [], out=out),  # pyright: ignore[reportArgumentType]
-    "predict": lambda out: predict(None, [], out=out, method="ransac"),  # pyright: ignore[reportArgumentType]
+    "triangulate": lambda out: triangulate_files(RIG, [], out=out),
+    "predict": lambda out: predict(RIG, [], out=out, method="ransac"),
     "evaluate": lambda out: evaluate(out / "none.npz", truth=out / "none.npz", out=out),
     "evaluate a model": lambda out: evaluate_model("ransac-thunder", labels=out / "none.npy", out=out),
     "prepare human36m": lambda out: prepare_human36m(out.parent / "none", out),

@@ -1,6 +1,9 @@
 """Weights are loaded whole and checked, or refused in one sentence."""
 
 import hashlib
+import resource
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,7 +63,7 @@ def test_one_changed_bit_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["nowhere/w.safetensors", "."])
 def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path, missing: str) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="there is no file|it is a folder"):
         load_weights(nn.Linear(3, 2), tmp_path / missing)
 
 
@@ -76,3 +79,42 @@ def test_nan_is_refused(tmp_path: Path) -> None:
     nn.init.constant_(network.bias, float("nan"))
     with pytest.raises(InputError, match="bias holds NaN"):
         load_weights(nn.Linear(3, 2), saved(tmp_path / "w.safetensors", network))
+
+
+def repacked(source: Path, target: Path, packed: int, pickled: bytes | None = None) -> None:
+    """A checkpoint with its parts packed in another way, or another program in it."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", packed) as new:
+        for info in old.infolist():
+            replaced = pickled is not None and info.filename.endswith("data.pkl")
+            new.writestr(info.filename, pickled if replaced and pickled else old.read(info))
+
+
+def test_a_checkpoint_takes_no_more_memory_than_the_file_has(tmp_path: Path) -> None:
+    """One number repeated, overlapping rows, one tensor under many names, packed zeros, an array made of a number."""
+    path, other = tmp_path / "c.pth", tmp_path / "other.pth"
+    shared = torch.zeros(2**16)
+    made = b"\x80\x02cbuiltins\nbytearray\nJ" + struct.pack("<i", 2**30) + b"\x85R."
+    tensor = b"\x80\x02}X\x01\x00\x00\x00actorch\nFloatTensor\nJ" + struct.pack("<i", 2**30) + b"\x85Rs."
+    torch.save({"a": shared, "b": shared}, path)  # tied weights are no fault
+    assert len(read_pickled(path)) == 2
+    torch.save({"a": torch.zeros(2**22)}, other)
+    repacked(other, path, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**16
+    harmful: list[object] = [
+        {"a": torch.zeros(1).expand(2**33)},
+        {"a": torch.zeros(2**16).as_strided((2**8, 2**15), (1, 1))},
+        {f"a{i}": shared for i in range(100)},
+        made,
+        tensor,
+    ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="damaged"):
+        read_pickled(path)
+    for content in harmful:
+        if isinstance(content, bytes):
+            repacked(other, path, zipfile.ZIP_STORED, content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(InputError, match="more than the file holds|damaged"):
+            read_pickled(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 100_000  # kilobytes

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def claim(note: Path, made: Mapping[str, Any]) -> None:
     old = _noted(note)
     if old is None and not is_free(note.parent):
         raise InputError(f"{note.parent} already holds something else; give a new folder, or the same options to go on")
-    merged = dict(old or {})
+    merged = deepcopy(old or {})
     if other := _merge(merged, made):
         raise InputError(
             f"{note.parent} already holds something else: it was made with another {other}; give a new folder, or the "

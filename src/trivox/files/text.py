@@ -61,7 +61,7 @@ class GuardedYaml(yaml.composer.Composer):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):  # pyright: ignore[reportAttributeAccessIssue]
-            raise yaml.YAMLError("it uses aliases (*name), which are not followed: write out what they stand for")
+            raise yaml.YAMLError("it uses aliases (*name), which must be written out")
         return super().compose_node(parent, index)
 
 

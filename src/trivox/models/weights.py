@@ -15,6 +15,7 @@ import pickle
 import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,11 @@ SHA256 = {
 # What torch's unpickler makes of bytes that are no checkpoint. Its own refusals are RuntimeError and UnpicklingError.
 _NOT_A_CHECKPOINT = (
     *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError),
-    *(AssertionError, ArithmeticError, ImportError, MemoryError, struct.error),
+    *(AssertionError, ArithmeticError, ImportError, MemoryError, struct.error, zipfile.BadZipFile, NotImplementedError),
 )
 _MOST_BYTES = 2**33
+_BYTEARRAY = re.compile(rb"c(builtins|__builtin__)\nbytearray\n")
+_MOST_SHARED = 8  # so many times the file's numbers may come out of it, where tensors share them
 # So many tensors of a kind are named in a message.
 _NAMED = 12
 
@@ -56,7 +59,10 @@ class Stored:
 
 def load_bundled(network: nn.Module, name: str) -> None:
     """Fill `network` with the bundled weights `name`; `InputError` where the file was lost or changed."""
-    load_weights(network, BUNDLED / f"{name}.safetensors", SHA256[name])
+    path = BUNDLED / f"{name}.safetensors"
+    if not path.is_file():
+        raise InputError(f"cannot read the weights {path}, which belong to trivox: they are gone; install it again")
+    load_weights(network, path, SHA256[name])
 
 
 def load_weights(network: nn.Module, path: Path, sha256: str | None = None) -> None:
@@ -137,8 +143,9 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     more than tensors, lists, dicts, texts and numbers is refused. Raises `InputError` where the file is missing or
     something else, and for numbers that are not finite.
     """
-    stored = io.BytesIO(read_bytes(path, _MOST_BYTES))
+    data = read_bytes(path, _MOST_BYTES)
     try:
+        stored = _unpacked_only(data)
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(stored, map_location="cpu", weights_only=True)
     except _NOT_A_CHECKPOINT as error:
@@ -158,8 +165,39 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     tensors = {re.sub(r"^(module\.)+", "", name): value for name, value in content.items()}
     if len(tensors) < len(content):
         raise InputError(f"{path} holds tensors twice, with and without 'module.' before the name; save it again")
+    _check_sizes(tensors, len(data), path)
     _check_finite(tensors, path)
     return tensors
+
+
+def _unpacked_only(data: bytes) -> io.BytesIO:
+    """The bytes of a checkpoint. Raises `ValueError` for an archive that unpacks to more than it takes, torch packs
+    nothing and would take the memory that is claimed, and for a `bytearray`, which torch's unpickler makes of any size.
+    """
+    stored = io.BytesIO(data)
+    if _BYTEARRAY.search(data):
+        raise ValueError("a checkpoint of tensors has no bytearray")
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(stored) as archive:
+            parts = archive.infolist()
+            is_packed = any(info.compress_type != zipfile.ZIP_STORED for info in parts)
+            if is_packed or sum(info.file_size for info in parts) > len(data):
+                raise ValueError("the archive unpacks to more than its size")
+        stored.seek(0)
+    return stored
+
+
+def _check_sizes(tensors: Mapping[str, Tensor], file_bytes: int, path: Path) -> None:
+    """A tensor may be one stored number, repeated by a stride of zero to any size, or one of thousands of views of the
+    same numbers: what comes out of a file is no larger than the file."""
+    total = 0
+    for name, tensor in tensors.items():
+        needed = tensor.numel() * tensor.element_size()
+        total += needed
+        if needed > tensor.untyped_storage().nbytes() or total > _MOST_SHARED * file_bytes:
+            raise InputError(
+                f"{path}: {name} claims {_shape(tensor)} numbers, more than the file holds; save contiguous tensors"
+            )
 
 
 def _is_plain(value: object) -> bool:

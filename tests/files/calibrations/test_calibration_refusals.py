@@ -163,7 +163,7 @@ def test_bad_files(tmp_path: Path, case: str):
 
 
 def test_nothing_there(tmp_path: Path):
-    _refused(tmp_path / "rig.toml", "No such file")
+    _refused(tmp_path / "rig.toml", "there is no file")
     _refused(tmp_path, "folder without calibration")
     with pytest.raises(InputError, match="cannot read"):
         load_rig("a\0b")
