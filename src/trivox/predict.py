@@ -107,6 +107,8 @@ def predict(
         learned = None if model is None else Learned.prepared(model, views.rig.upright_cameras, precision)
         _follow_all(views, recording, lifting, people, rate, learned)
         result = _assemble(recording, views.rig, own, wanted, rate, job, smooth)
+        for note in views.damage:
+            say(note)
         if folder is not None:
             save_result(result, folder)
             recording.finish()

@@ -148,6 +148,72 @@ def test_a_cut_off_file_is_refused(tmp_path: Path, name: str, kept: float) -> No
         list(Video(whole).frames())
 
 
+def damaged(path: Path, *numbers: int) -> Path:
+    """Destroys the packets of these pictures, in coding order."""
+    with av.open(str(path)) as container:
+        found = [packet for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for number in numbers:
+        victim = found[number]
+        assert victim.pos is not None
+        middle = slice(victim.pos, victim.pos + victim.size)
+        data[middle] = bytes(byte ^ 0xA5 for byte in data[middle])
+    path.write_bytes(data)
+    return path
+
+
+DAMAGES = {"middle": (17,), "end": (37, 38), "key frame": "second key", "very first": (0,), "twice": (5, 30)}
+
+
+@pytest.mark.parametrize("where", DAMAGES)
+@pytest.mark.parametrize("name", ["h264.mp4", "h264_open_groups.mov", "hevc_open_groups.mp4"])
+def test_a_partial_video_gives_all_up_to_damage_and_from_the_next_key_frame_on(
+    tmp_path: Path, name: str, where: str
+) -> None:
+    """Every picture has its own number, and none of an undamaged group is lost, from wherever reading starts."""
+    path = write_clip(tmp_path / name, **CLIPS[name], noisy=True)
+    with av.open(str(path)) as container:
+        found = [packet for packet in container.demux(video=0) if packet.size]
+    step = sorted(packet.pts or 0 for packet in found)[1] - min(packet.pts or 0 for packet in found)
+    keys = [at for at, packet in enumerate(found) if packet.is_keyframe]
+    victims = keys[1:2] if where == "key frame" else list(DAMAGES[where])
+    shown = [(packet.pts or 0) // step for packet in found]
+    groups = {max(k for k in keys if k <= victim) for victim in victims}
+    spoiled: set[int] = set()
+    for group in groups:
+        end = next((shown[k] for k in keys if k > group), 40)
+        # In open groups some pictures before the key frame lean on it.
+        spoiled |= set(range(max(0, shown[group] - 8), end))
+    damaged(path, *victims)
+    video = Video(path, partial=True)
+    assert video.info.frame_count == 40
+    for start in (0, 3, 20, 39):
+        for number, picture in zip(range(start, 40), video.pictures(range(start, 40)), strict=True):
+            assert picture is not None or number in spoiled
+            assert picture is None or number_in(picture) == number
+    lost = [number for number, picture in enumerate(video.pictures(range(40))) if picture is None]
+    assert set(lost) >= {shown[victim] for victim in victims}
+    assert video.damage is not None and name in video.damage and "\n" not in video.damage
+    with pytest.raises(InputError, match=f"{name} is damaged"):
+        list(Video(path).frames())
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "mjpeg.avi"])
+@pytest.mark.parametrize("kept", [0.3, 0.75])
+def test_a_partial_video_ends_where_the_file_does(tmp_path: Path, name: str, kept: float) -> None:
+    whole = write_clip(tmp_path / name, **{**CLIPS.get(name, {}), "frames": 120}, noisy=True)
+    if name.endswith("mp4"):
+        whole = copy_packets(whole, tmp_path / "index_first.mp4", movflags="faststart")
+    data = whole.read_bytes()
+    whole.write_bytes(data[: int(len(data) * kept)])
+    video = Video(whole, partial=True)
+    pictures = list(video.pictures(range(video.info.frame_count)))
+    shown = [number for number, picture in enumerate(pictures) if picture is not None]
+    assert 120 * kept - 30 < len(shown) < 120 * kept + 30
+    assert [number_in(p) for p in pictures if p is not None] == shown == list(range(len(shown)))
+    assert video.damage is not None and whole.name in video.damage
+
+
 def _audio_only(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")

@@ -4,14 +4,16 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from clips import HW, number_in, numbered_picture, write_clip
+from clips import HW, copy_packets, number_in, numbered_picture, write_clip
 from rigs import ring
+from test_videos import damaged
 
 from trivox.errors import InputError
 from trivox.files.images import write_image
@@ -36,6 +38,14 @@ def clips(tmp_path: Path, *frames: int) -> list[Path]:
     return [write_clip(tmp_path / f"cam{i + 1}.mp4", frames=count) for i, count in enumerate(frames)]
 
 
+def there(pictures: Sequence[np.ndarray | None]) -> list[int | None]:
+    return [None if picture is None else number_in(picture) for picture in pictures]
+
+
+def present(pictures: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    return [picture for picture in pictures if picture is not None]
+
+
 def test_instants_come_together_in_the_order_of_the_paths(tmp_path: Path) -> None:
     paths = [write_clip(tmp_path / "cam3.mp4", frames=20), folder(tmp_path / "cam1", range(20))]
     with Views.open(rig_of(3), paths) as views:
@@ -51,14 +61,14 @@ def test_instants_come_together_in_the_order_of_the_paths(tmp_path: Path) -> Non
         ]:
             instants = list(views.frames(start, stop, step))
             assert [instant.frame for instant in instants] == list(range(20))[start:stop:step]
-            assert all([number_in(p) for p in i.pictures] == [i.frame] * 2 for i in instants)
+            assert all(there(i.pictures) == [i.frame] * 2 for i in instants)
 
 
 def test_pictures_are_turned_upright_and_points_turned_back(tmp_path: Path) -> None:
     """Clockwise by the rig's turns; the red corner, found upright, is led back to its place in the file."""
     turns = (0, 1, 2, 3)
     with Views.open(rig_of(4, turns=turns), clips(tmp_path, *[2] * 4)) as views:
-        pictures = next(views.frames(1)).pictures
+        pictures = present(next(views.frames(1)).pictures)
     for picture, turn in zip(pictures, turns, strict=True):
         assert picture.flags.c_contiguous
         assert np.abs(picture.astype(int) - np.rot90(numbered_picture(1), -turn)).mean() < 4
@@ -99,12 +109,6 @@ def test_different_lengths_are_said(tmp_path: Path) -> None:
     assert [instant.frame for instant in views.frames()] == list(range(8))
 
 
-def test_different_rates_are_refused(tmp_path: Path) -> None:
-    paths = [write_clip(tmp_path / f"cam{i}.mp4", frames=5, fps=fps) for i, fps in [(1, 25), (2, 30)]]
-    with pytest.raises(InputError, match=r"cam1 has 25 frames/s and cam2 30; .*one rate"):
-        Views.open(rig_of(2), paths)
-
-
 def test_a_fitted_calibration_is_said(tmp_path: Path) -> None:
     paths = clips(tmp_path, 3, 3)
     with pytest.raises(InputError, match="--image-fit"):
@@ -122,14 +126,14 @@ def test_views_of_different_sizes(tmp_path: Path) -> None:
         write_clip(tmp_path / "cam2.mp4", frames=3, image_hw=(96, 128)),
     ]
     with Views.open(rig_of(2, None), paths) as views:
-        assert [p.shape for p in next(views.frames()).pictures] == [(64, 96, 3), (96, 128, 3)]
+        assert [p.shape for p in present(next(views.frames()).pictures)] == [(64, 96, 3), (96, 128, 3)]
 
 
 def test_image_folders_are_matched_by_picture_number(tmp_path: Path) -> None:
     paths = [folder(tmp_path / "cam1", [1, 2, 3, 5, 6]), folder(tmp_path / "cam2", [2, 3, 4, 5, 8])]
     views = Views.open(rig_of(2), paths)
     assert (views.frame_count, views.fps) == (3, None)
-    assert [[number_in(p) for p in i.pictures] for i in views.frames()] == [[2, 2], [3, 3], [5, 5]]
+    assert [there(i.pictures) for i in views.frames()] == [[2, 2], [3, 3], [5, 5]]
     assert views.notes == (
         "cam1 lacks the pictures numbered 4, 8: these instants are left out",
         "cam2 lacks the pictures numbered 1, 6: these instants are left out",
@@ -166,13 +170,54 @@ def test_an_absent_path_is_refused(tmp_path: Path) -> None:
         Views.open(rig_of(2), [*clips(tmp_path, 2), tmp_path / "cam2.mp4"])
 
 
+def test_a_damaged_picture_is_absent_and_said(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / f"cam{i}", range(6)) for i in (1, 2)]
+    views = Views.open(rig_of(2), paths)
+    (paths[1] / "00004.png").write_bytes(b"\x89PNG damaged")
+    assert views.damage == ()
+    assert [there(i.pictures) for i in views.frames()] == [[n, n if n != 4 else None] for n in range(6)]
+    (note,) = views.damage
+    assert "cam2" in note and "00004.png" in note and "\n" not in note
+
+
+@pytest.mark.parametrize("name", ["cam1.mp4", "cam1.mkv"])
+def test_a_damaged_video_is_absent_where_it_is_damaged(tmp_path: Path, name: str) -> None:
+    """The other views go on, and never beside a picture of another instant."""
+    path = damaged(write_clip(tmp_path / name, noisy=True), 17)
+    whole = [write_clip(tmp_path / f"cam{i}.{name[-3:]}", 40) for i in (2, 3)]
+    with Views.open(rig_of(3), [path, *whole]) as views:
+        assert views.frame_count == 40
+        shown = [there(instant.pictures) for instant in views.frames()]
+        said = " ".join((*views.notes, *views.damage))
+    assert [row[1:] for row in shown] == [[n, n] for n in range(40)]
+    assert all(row[0] in (None, n) for n, row in enumerate(shown))
+    assert 1 <= sum(row[0] is None for row in shown) <= 12 and "cam1" in said
+
+
+def test_a_cut_video_is_absent_after_its_end(tmp_path: Path) -> None:
+    """Of three views two go on; of two none, and that is said."""
+    whole = [write_clip(tmp_path / f"cam{i}.mp4", 60) for i in (2, 3)]
+    write_clip(tmp_path / "whole.mp4", 60, noisy=True)
+    path = copy_packets(tmp_path / "whole.mp4", tmp_path / "cam1.mp4", movflags="faststart")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with Views.open(rig_of(3), [path, *whole]) as views:
+        shown = [there(instant.pictures) for instant in views.frames()]
+        (said,) = views.damage
+    count = sum(row[0] is not None for row in shown)
+    assert shown == [[n if n < count else None, n, n] for n in range(60)] and 20 < count < 40
+    assert "cam1" in said and "cut short" in said
+    with Views.open(rig_of(2), [path, whole[0]]) as views:
+        assert count <= views.frame_count < count + 8  # the last ones may lean on what is cut off
+        assert any(f"only the first {views.frame_count} instants" in note for note in views.notes), views.notes
+
+
 def test_an_error_in_one_view_is_raised_when_its_picture_is_due(tmp_path: Path) -> None:
     paths = [folder(tmp_path / f"cam{i}", range(6)) for i in (1, 2)]
     before = threading.active_count()
     views = Views.open(rig_of(2), paths)
-    (paths[1] / "00004.png").write_bytes(b"\x89PNG damaged")
+    write_image(paths[1] / "00004.png", numbered_picture(4, (32, 128)))
     seen = []
-    with pytest.raises(InputError, match=r"00004\.png is damaged"):
+    with pytest.raises(InputError, match=r"00004\.png is 128x32"):
         for instant in views.frames():
             seen.append(instant.frame)
     assert seen == [0, 1, 2, 3]
@@ -227,18 +272,20 @@ def test_reading_ahead_is_bounded(tmp_path: Path) -> None:
     given: list[weakref.ref[np.ndarray]] = []
     read = 0
     for source in views.sources:
-        original = source.frames
+        original = source.pictures
 
-        def counted(*args: int, original=original):  # noqa: ANN202
+        def counted(numbers: list[int], original=original):  # noqa: ANN202
             nonlocal read
-            for picture in original(*args):
+            for picture in original(numbers):
                 read += 1
                 yield picture
 
-        source.frames = counted  # pyright: ignore[reportAttributeAccessIssue]
+        source.pictures = counted  # pyright: ignore[reportAttributeAccessIssue]
     most = 0
     for instant in views.frames():
-        given = [seen for seen in given if seen() is not None] + [weakref.ref(p) for p in instant.pictures]
+        given = [seen for seen in given if seen() is not None] + [
+            weakref.ref(p) for p in instant.pictures if p is not None
+        ]
         most = max(most, len(given))
         assert read <= 2 * (instant.frame + 1 + 3)
     assert most <= 4
@@ -252,4 +299,4 @@ def test_real_recordings(data: Path) -> None:
         assert (views.frame_count, views.fps, views.notes) == (48, 6.0, ())
         instants = list(views.frames(40))
     assert [instant.frame for instant in instants] == list(range(40, 48))
-    assert [p.shape[:2] for p in instants[0].pictures] == [(720, 1280), (1280, 720), (1280, 720), (720, 1280)]
+    assert [p.shape[:2] for p in present(instants[0].pictures)] == [(720, 1280), (1280, 720), (1280, 720), (720, 1280)]

@@ -83,7 +83,7 @@ def _orientations(views: Views, frames: Tensor, networks: Networks) -> list[int]
         for frame in at:
             pictures = next(iter(views.frames(start=frame, stop=frame + 1))).pictures
             for turn in range(4):
-                found = networks.find_people([turned_picture(picture, turn) for picture in pictures])
+                found = networks.find_people(_pictures(pictures, [turn] * len(pictures)))
                 certainty[:, turn] += found.scores.mean(-1).amax(-1).numpy()
             advance(1)
     best = certainty.argmax(1)
@@ -91,8 +91,8 @@ def _orientations(views: Views, frames: Tensor, networks: Networks) -> list[int]
     return [int(turn) if clear else 0 for turn, clear in zip(best, better, strict=True)]
 
 
-def _pictures(pictures: Sequence[np.ndarray], turns: Sequence[int]) -> list[np.ndarray]:
-    return [turned_picture(picture, turn) for picture, turn in zip(pictures, turns, strict=True)]
+def _pictures(pictures: Sequence[np.ndarray | None], turns: Sequence[int]) -> list[np.ndarray | None]:
+    return [None if p is None else turned_picture(p, turn) for p, turn in zip(pictures, turns, strict=True)]
 
 
 def _stored(joints: Joints2D, views: Views, turns: Sequence[int], stored_hw: Sequence[tuple[int, int]]) -> Joints2D:
@@ -164,7 +164,7 @@ def _followed(
     return Joints2D.stack(joints)
 
 
-def _instants(views: Views, wanted: list[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
+def _instants(views: Views, wanted: list[int]) -> Iterator[tuple[int, list[np.ndarray | None]]]:
     """Pictures at these frames, read in runs of equal steps."""
     start = 0
     while start < len(wanted):
@@ -177,14 +177,15 @@ def _instants(views: Views, wanted: list[int]) -> Iterator[tuple[int, list[np.nd
         start = end
 
 
-def _joints_in(pictures: list[np.ndarray], boxes: Int[Tensor, "V 4"], networks: Networks) -> Joints2D:
-    """Joints of the person in each box, in pixels of the picture; score 0 where the box is empty."""
+def _joints_in(pictures: list[np.ndarray | None], boxes: Int[Tensor, "V 4"], networks: Networks) -> Joints2D:
+    """Joints of the person in each box, in pixels of the picture; score 0 where the box or the picture is missing."""
     V, J = len(pictures), len(COCO_17)
     points, scores = torch.zeros(V, J, 2).double(), torch.zeros(V, J).double()
-    filled = (boxes[:, 2] > boxes[:, 0]).nonzero()[:, 0].tolist()
+    boxed = (boxes[:, 2] > boxes[:, 0]).nonzero()[:, 0].tolist()
+    crops = {v: cut(p, boxes[v].numpy(), CROP_HW) for v in boxed if (p := pictures[v]) is not None}
+    filled = list(crops)
     if filled:
-        crops = np.stack([cut(pictures[v], boxes[v].numpy(), CROP_HW) for v in filled])
-        found = networks.find_joints(crops)
+        found = networks.find_joints(np.stack(list(crops.values())))
         side = (boxes[filled, 2] - boxes[filled, 0]).double()[:, None, None] / CROP_HW[0]
         points[filled] = found.points_px.double() * side + boxes[filled, None, :2]
         scores[filled] = found.scores.double()

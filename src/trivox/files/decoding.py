@@ -9,7 +9,7 @@ checksums.)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -35,6 +35,10 @@ _CONTAINERS = (
     *("wtv", "rm", "cine", "yuv4mpegpipe", "h264", "hevc", "vvc", "av1", "obu", "m4v", "mjpeg", "vc1"),
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join((*_CONTAINERS, *_PICTURES))}
+
+
+class Damaged(InputError):
+    """A video breaks off, or a picture of it cannot be decoded: those before it are whole."""
 
 
 @contextmanager
@@ -81,19 +85,27 @@ def packets(path: Path, container: InputContainer, stream: VideoStream) -> Itera
     try:
         for packet in container.demux(stream):
             if packet.is_corrupt:
-                raise InputError(f"{path} is damaged or cut short near frame {number}; copy or record it again")
+                raise Damaged(f"{path} is damaged or cut short near frame {number}; copy or record it again")
             if packet.size:
                 yield packet
                 number += 1
     except (FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path} is damaged near frame {number} ({_reason(error)}); copy or record it again"
-        ) from error
+        raise _damaged(path, number, _reason(error)) from error
 
 
-def decoded(path: Path, container: InputContainer, stream: VideoStream, number: int = 0) -> Iterator[VideoFrame]:
-    """Pictures in presentation order from where the file stands; messages count from `number`."""
-    ledger = _Ledger() if times_are_stated(container, stream) else None
+def decoded(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    number: int = 0,
+    times_rise: Callable[[], bool] | None = None,
+) -> Iterator[VideoFrame]:
+    """Pictures in presentation order from where the file stands; messages count from `number`.
+
+    `times_rise`, asked in case of doubt, tells whether pictures come out in the order of their times. Then none comes
+    after a lost one: `Damaged` is raised before it.
+    """
+    ledger = _Ledger(times_rise) if times_are_stated(container, stream) else None
     for packet in chain(packets(path, container, stream), [None]):
         if ledger and packet:
             ledger.enter(packet)
@@ -104,7 +116,7 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream, number: 
         for frame in frames:
             if frame.is_corrupt:
                 raise _damaged(path, number, "the picture is broken")
-            if ledger and (behind := ledger.leave(frame)):
+            if ledger and (behind := ledger.leave(frame)) is not None:
                 raise _damaged(path, number - behind, "the picture is missing")
             yield frame
             number += 1
@@ -115,12 +127,14 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream, number: 
 class _Ledger:
     """Holds the decoder to its duty: for every packet that goes in, a picture comes out.
 
-    Pictures may come out late, so one counts as lost only when `REORDER_LIMIT` later ones have come. Those
-    before the first to come out are no loss: they lean on pictures before the cut or the seek.
+    Where pictures come out in the order of their times, one is lost when a later one comes. Where they may come out
+    late, it counts as lost only when `REORDER_LIMIT` later ones have come. Those before the first to come out are no
+    loss: they lean on pictures before the cut or the seek.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, times_rise: Callable[[], bool] | None) -> None:
         self.waiting: set[int] = set()
+        self._times_rise = times_rise
         self._recent: deque[int] = deque(maxlen=REORDER_LIMIT)
         self._first: int | None = None
 
@@ -128,20 +142,24 @@ class _Ledger:
         if packet.pts is not None and not packet.is_discard:
             self.waiting.add(packet.pts)
 
-    def leave(self, frame: VideoFrame) -> int:
-        """Cross a picture off; how many pictures ago one was lost, or 0."""
+    def leave(self, frame: VideoFrame) -> int | None:
+        """Cross a picture off; how many pictures ago one was lost, or None."""
         if frame.pts is None:
-            return 0
+            return None
         if self._first is None:
             self._first = frame.pts
         self.waiting = {pts for pts in self.waiting if pts > self._first and pts != frame.pts}
         self._recent.append(frame.pts)
-        later = len(self._recent) == REORDER_LIMIT and self.waiting and min(self.waiting) < min(self._recent)
-        return REORDER_LIMIT - 1 if later else 0
+        if not self.waiting or min(self.waiting) > frame.pts:
+            return None
+        if self._times_rise is not None and self._times_rise():
+            return 0
+        late = len(self._recent) == REORDER_LIMIT and min(self.waiting) < min(self._recent)
+        return REORDER_LIMIT - 1 if late else None
 
 
-def _damaged(path: Path, number: int, reason: str) -> InputError:
-    return InputError(f"{path} is damaged near frame {number} ({reason}); copy or record it again")
+def _damaged(path: Path, number: int, reason: str) -> Damaged:
+    return Damaged(f"{path} is damaged near frame {number} ({reason}); copy or record it again")
 
 
 def times_are_stated(container: InputContainer, stream: VideoStream) -> bool:

@@ -25,6 +25,7 @@ class Film:
 
     def __init__(self, path: Path, image_hw: tuple[int, int], fps: float, crf: int, threads: int = 1) -> None:
         assert not any(side % 2 for side in image_hw), "H.264 takes even sides"
+        self._path = path
         with self._faults_said():
             self._container = cast(OutputContainer, av.open(f"file:{path}", "w"))
             options = {"crf": str(crf), "preset": "medium"}
@@ -47,13 +48,12 @@ class Film:
                 self._container.mux(self._stream.encode())
             self._container.close()
 
-    @staticmethod
     @contextmanager
-    def _faults_said() -> Iterator[None]:
+    def _faults_said(self) -> Iterator[None]:
         try:
             yield
         except FFmpegError as error:
-            raise OSError(error.errno, error.strerror) from error
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
 def exact_rate(fps: float) -> Fraction:

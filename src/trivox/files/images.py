@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import reduce
@@ -52,8 +53,14 @@ def _decoded(path: Path, data: bytes) -> np.ndarray:
     return picture
 
 
-def _unreadable(path: Path) -> InputError:
-    return InputError(f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP")
+class DamagedPicture(InputError):
+    """A file is damaged, or no picture."""
+
+
+def _unreadable(path: Path) -> DamagedPicture:
+    return DamagedPicture(
+        f"{path} is damaged or no picture that can be read; give a whole JPEG, PNG, BMP, TIFF or WebP"
+    )
 
 
 def read_reduced_image(path: Path, largest_factor: float) -> ReducedImage:
@@ -139,13 +146,14 @@ class ImageFolder:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise InputError(f"there is no folder {path}; check the path")
-        images = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+        images = [p for p in path.iterdir() if is_image(p)]
         if not images:
             raise InputError(f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path")
         self.paths = tuple(sorted(images, key=lambda p: (_natural(p.stem), p.name)))
         self.numbers = _numbers(self.paths)
         self.missing = missing_numbers(self.numbers) if self.numbers else ()
-        h, w, _ = read_image(self.paths[0]).shape
+        self._lost: set[str] = set()
+        h, w, _ = self._first().shape
         self.info = VideoInfo(path, (h, w), len(self.paths), fps=None)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -157,6 +165,27 @@ class ImageFolder:
         for path in self.paths[start:stop:step]:
             yield self._read(path)
 
+    def pictures(self, numbers: Sequence[int]) -> Generator[UInt8[np.ndarray, "h w 3"] | None, None, None]:
+        """RGB pictures at these places in the folder, read when asked for; None for one that cannot be decoded.
+
+        Raises `InputError` where one has another size than the first.
+        """
+        for number in numbers:
+            try:
+                yield self._read(self.paths[number])
+            except DamagedPicture:
+                self._lost.add(self.paths[number].name)
+                yield None
+
+    @property
+    def damage(self) -> str | None:
+        """Which pictures are known by now to be damaged, as a sentence."""
+        if not self._lost:
+            return None
+        names = sorted(self._lost)
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return f"{self.info.path} has pictures that cannot be decoded: {few}"
+
     def with_numbers(self, numbers: Sequence[int]) -> ImageFolder:
         """The same folder without the pictures whose number is not among `numbers`."""
         assert self.numbers is not None, "with_numbers needs numbers in the names"
@@ -167,6 +196,13 @@ class ImageFolder:
         folder.info = replace(self.info, frame_count=len(kept))
         return folder
 
+    def _first(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The first picture that can be decoded."""
+        for path in self.paths:
+            with suppress(DamagedPicture):
+                return read_image(path)
+        raise _unreadable(self.paths[0])
+
     def _read(self, path: Path) -> UInt8[np.ndarray, "h w 3"]:
         picture = read_image(path)
         if picture.shape[:2] != self.info.image_hw:
@@ -175,6 +211,11 @@ class ImageFolder:
                 f"{path} is {w}x{h}, but {self.paths[0].name} is {w0}x{h0}; all pictures of a folder must have one size"
             )
         return picture
+
+
+def is_image(path: Path) -> bool:
+    """Whether this is a file with the name of a picture; hidden ones (`._1.jpg` of a Mac) are not meant."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _natural(name: str) -> list[tuple[str, int]]:

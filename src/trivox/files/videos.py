@@ -12,17 +12,20 @@ Two things that containers do make care necessary:
 2. Timestamps may be missing, repeated or wrong. Only MP4, MOV, MKV and WebM state when each picture is shown,
    and even there they are trusted only if they are distinct and ordered as the codec needs. Then reading from
    the middle seeks to the key frame before it; otherwise pictures are counted from the start.
+
+Damage is never silent. A `partial` video goes on where it can: pictures are whole again from the next key frame on,
+those until then are lost, and `Video.damage` says which.
 """
 
 from __future__ import annotations
 
-import re
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import cv2
@@ -33,9 +36,12 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from trivox.errors import InputError
-from trivox.files.decoding import AVI, MP4, REORDER_LIMIT, decoded, opened, packets, times_are_stated
+from trivox.files.decoding import AVI, MP4, REORDER_LIMIT, Damaged, decoded, opened, packets
+from trivox.files.synchrony import Clock, exact_period_s
+from trivox.files.timelines import Timeline
 
 _CLOCKWISE = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_BEFORE_ALL = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -49,25 +55,28 @@ class VideoInfo:
 
 
 class Video:
-    """A video file; each run through `frames` opens it anew and closes it when the run ends.
+    """A video file; each run through its pictures opens it anew and closes it when the run ends.
 
-    Raises `InputError` where `path` is no video, has no picture, or is cut short.
+    Raises `InputError` where `path` is no video, has no picture, or, unless `partial`, is cut short.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, partial: bool = False) -> None:
+        self._path, self._partial = path, partial
+        self.cut: str | None = None
+        """Where a `partial` video is shorter than it promises, why."""
+        self._lost: list[tuple[int, int]] = []
+        self._ticks: array[int] | None = None
         with opened(path) as (container, stream):
-            first = next(decoded(path, container, stream), None)
-            if first is None:
-                raise InputError(f"{path} has no picture that can be decoded; give a video with at least one frame")
-            self._first_pts = first.pts
+            first = self._first_picture(container, stream)
             self._flip, self._turns = _display(path, first)
-            fps = float(stream.average_rate or stream.guessed_rate or 0) or None
+            self._rate, self._tick_s = stream.average_rate or stream.guessed_rate, stream.time_base
+            self._is_mp4 = container.format.name == MP4
+            self._period_s = _regular_period_s(stream) if self._is_mp4 else None
             count = self._indexed_count(container, stream)
         if count is None:
             count = self._counted()
         h, w = (first.width, first.height) if self._turns % 2 else (first.height, first.width)
-        self.info = VideoInfo(path, (h, w), count, fps)
+        self.info = VideoInfo(path, (h, w), count, float(self._rate or 0) or None)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """RGB pictures `start`, `start + step`, ... before `stop` (None: the end), decoded when asked for.
@@ -76,29 +85,117 @@ class Video:
         """
         assert start >= 0 and step >= 1, "frames counts forward from 0"
         count = self.info.frame_count
-        stop = count if stop is None else min(stop, count)
-        if start >= stop:
-            return
-        following = start
-        for frame in self._sampled(start, stop, step):
-            yield self._picture(frame, following)
-            following += step
-        if following < stop:
-            raise InputError(
-                f"{self._path} ends before frame {following}, though its index promises {count} frames; "
-                "copy or record it again"
-            )
+        for picture in self.pictures(range(start, count if stop is None else min(stop, count), step)):
+            assert picture is not None, "pictures of a partial video are read by `pictures`"
+            yield picture
 
-    def _sampled(self, start: int, stop: int, step: int) -> Iterator[VideoFrame]:
-        """Every `step`-th picture: by decoding all, or by seeking to each where key frames are closer."""
-        times = self._timeline if step > REORDER_LIMIT else None
-        if times is None or not times.seekable or step * len(times.key_pts) < len(times.pts):
-            yield from islice(self._decoded_from(start), 0, stop - start, step)
+    def pictures(self, numbers: Sequence[int]) -> Generator[UInt8[np.ndarray, "h w 3"] | None, None, None]:
+        """RGB pictures of these numbers, which rise or repeat, decoded when asked for. Close the iterator to stop.
+
+        One that is lost to damage is None in a `partial` video, and `InputError`, naming the frame, in another.
+        """
+        if not numbers:
             return
+        with closing(self._sought_each(numbers) if self._seeking_pays(numbers) else self._passed(numbers)) as frames:
+            known, picture = -1, None
+            for number, frame in zip(numbers, frames, strict=True):
+                if number != known:
+                    picture = None if frame is None else self._picture(frame, number)
+                    known = number
+                yield picture
+
+    @property
+    def damage(self) -> str | None:
+        """What is known by now to be missing of a `partial` video, as a sentence."""
+        if self.cut is None and not self._lost:
+            return None
+        spans = [f"{start} to {stop - 1}" if stop - start > 1 else str(start) for start, stop in self._lost]
+        lost = [f"{self._path} is damaged: its frames {', '.join(spans)} cannot be decoded"] if spans else []
+        return "; ".join(([] if self.cut is None else [self.cut]) + lost)
+
+    @cached_property
+    def clock(self) -> Clock | None:
+        """When its pictures are shown, as the file states, else evenly at its rate; None where it states neither.
+
+        An MP4 whose index says that they come evenly is not read for it.
+        """
+        count, rate = self.info.frame_count, self._rate
+        if self._period_s and self._tick_s:
+            start_s = float((self._first_pts or 0) * self._tick_s)
+            return Clock.regular(count, self._period_s, start_s, counts_from_zero=True)
+        ticks = self._ticks or (self._timeline.pts if self._timeline.complete else None)
+        clock = None
+        if ticks and self._tick_s:
+            clock = Clock.of_ticks(
+                np.array(ticks, np.int64), self._tick_s, rate, counts_from_zero=self._timeline.complete
+            )
+        return clock or (Clock.regular(count, 1 / rate) if rate else None)
+
+    def _seeking_pays(self, numbers: Sequence[int]) -> bool:
+        """Whether key frames are closer to each other than what is asked for."""
+        step = (numbers[-1] - numbers[0]) / max(1, len(numbers) - 1)
+        if step <= REORDER_LIMIT or not self._timeline.seekable:
+            return False
+        return step * len(self._timeline.key_pts) >= len(self._timeline.pts)
+
+    def _sought_each(self, numbers: Sequence[int]) -> Generator[VideoFrame | None, None, None]:
         with opened(self._path) as (container, stream):
-            for number in range(start, stop, step):
-                frames = self._sought(container, stream, number) or self._decoded_from(number)
-                yield from islice(frames, 1)
+            for number in numbers:
+                if self._lost_until(number) > number:
+                    yield None
+                    continue
+                try:
+                    frame = next(self._sought(container, stream, number) or self._decoded_from(number), None)
+                except Damaged:
+                    if not self._partial:
+                        raise
+                    self._lose(number)
+                    frame = None
+                yield frame
+
+    def _passed(self, numbers: Sequence[int]) -> Generator[VideoFrame | None, None, None]:
+        """By decoding everything from the first of them to the last."""
+        at, frame = numbers[0] - 1, None
+        with closing(self._all_from(numbers[0])) as frames:
+            for number in numbers:
+                while at < number:
+                    frame, at = next(frames), at + 1
+                yield frame
+
+    def _all_from(self, number: int) -> Generator[VideoFrame | None, None, None]:
+        """Pictures from `number` on; None for those lost to damage, until the next key frame that can be decoded."""
+        count = self.info.frame_count
+        while number < count:
+            if (until := self._lost_until(number)) > number:
+                yield from repeat(None, until - number)
+                number = until
+                continue
+            try:
+                for frame in islice(self._decoded_from(number), count - number):
+                    yield frame
+                    number += 1
+                if number < count:
+                    raise Damaged(
+                        f"{self._path} ends before frame {number}, though its index promises {count} frames; "
+                        "copy or record it again"
+                    )
+            except Damaged:
+                if not self._partial:
+                    raise
+                self._lose(number)
+
+    def _lost_until(self, number: int) -> int:
+        return next((stop for start, stop in self._lost if start <= number < stop), number)
+
+    def _lose(self, number: int) -> None:
+        """Nothing can be decoded from `number` on until the next key frame."""
+        following = self._timeline.key_frame_after(number) if self._timeline.seekable else None
+        stop = self.info.frame_count if following is None else following
+        joined = [(start, end) for start, end in self._lost if end < number or start > stop]
+        touching = [span for span in self._lost if span not in joined]
+        first = min((start for start, _ in touching), default=number)
+        last = max((end for _, end in touching), default=stop)
+        self._lost = sorted([*joined, (min(first, number), max(last, stop))])
 
     def _picture(self, frame: VideoFrame, number: int) -> UInt8[np.ndarray, "h w 3"]:
         picture = frame.to_ndarray(format="rgb24")
@@ -113,7 +210,7 @@ class Video:
             )
         return picture
 
-    def _decoded_from(self, start: int) -> Iterator[VideoFrame]:
+    def _decoded_from(self, start: int) -> Generator[VideoFrame, None, None]:
         """Pictures from number `start` on, decoded from the key frame before it if timestamps allow it."""
         if start > 0 and self._timeline.seekable:
             with opened(self._path) as (container, stream):
@@ -122,16 +219,45 @@ class Video:
                     yield from sought
                     return
         with opened(self._path) as (container, stream):
-            yield from islice(decoded(self._path, container, stream), start, None)
+            yield from islice(decoded(self._path, container, stream, times_rise=self._times_rise), start, None)
 
     def _sought(self, container: InputContainer, stream: VideoStream, start: int) -> Iterator[VideoFrame] | None:
         """Pictures from number `start` on by its timestamp; None if the key frame did not lead there."""
         target = self._timeline.pts[start]
-        key_dts, key_number = self._timeline.key_frame_before(target)
-        container.seek(key_dts, stream=stream)
-        frames = decoded(self._path, container, stream, number=key_number)
+        key_pts, key_number = self._timeline.key_frame_before(target)
+        container.seek(key_pts, stream=stream)
+        frames = decoded(self._path, container, stream, key_number, self._times_rise)
         frame = next((frame for frame in frames if frame.pts is None or frame.pts >= target), None)
         return chain([frame], frames) if frame is not None and frame.pts == target else None
+
+    def _times_rise(self) -> bool:
+        return self._timeline.seekable
+
+    def _first_picture(self, container: InputContainer, stream: VideoStream) -> VideoFrame:
+        try:
+            first = next(decoded(self._path, container, stream), None)
+        except Damaged as damage:
+            if not self._partial:
+                raise
+            return self._first_after(damage)
+        if first is None:
+            raise InputError(f"{self._path} has no picture that can be decoded; give a video with at least one frame")
+        self._first_pts = first.pts
+        return first
+
+    def _first_after(self, damage: Damaged) -> VideoFrame:
+        """The first picture that can be decoded where the very first cannot: numbers go by the times of all."""
+        self._first_pts = _BEFORE_ALL
+        if not self._timeline.seekable:
+            raise damage
+        self._first_pts = self._timeline.pts[0]
+        number = self._timeline.key_frame_after(0)
+        while number is not None:
+            with suppress(Damaged), opened(self._path) as (container, stream):
+                if frames := self._sought(container, stream, number):
+                    return next(frames)
+            number = self._timeline.key_frame_after(number)
+        raise damage
 
     def _indexed_count(self, container: InputContainer, stream: VideoStream) -> int | None:
         """Pictures by the sample index of an MP4 or MOV, or None where that is absent or not complete."""
@@ -141,9 +267,13 @@ class Video:
         size = self._path.stat().st_size
         whole = sum(entry.pos + entry.size <= size for entry in index)
         if whole < len(index):
-            raise InputError(
+            cut = (
                 f"{self._path} is cut short: it holds about {whole} of its {len(index)} frames; copy or record it again"
             )
+            if not self._partial:
+                raise Damaged(cut)
+            self.cut = cut
+            return None
         shown = sum(not entry.is_discard for entry in index)
         return shown - self._leading()
 
@@ -159,87 +289,46 @@ class Video:
 
     def _counted(self) -> int:
         if self._timeline.complete:
+            self.cut = self.cut or self._timeline.damage
             return len(self._timeline.pts)
+        count = 0
         with opened(self._path) as (container, stream):
-            if container.format.name == AVI:  # one packet, one picture
-                return sum(1 for _ in packets(self._path, container, stream))
-            return sum(1 for _ in decoded(self._path, container, stream))
+            is_avi = container.format.name == AVI  # one packet, one picture
+            ticks = array("q")
+            try:
+                for item in (
+                    packets(self._path, container, stream) if is_avi else decoded(self._path, container, stream)
+                ):
+                    count += 1
+                    if item.dts is not None:
+                        ticks.append(item.dts)
+            except Damaged as damage:
+                if not self._partial or not count:
+                    raise
+                self.cut = str(damage)
+        self._ticks = ticks if is_avi and len(ticks) == count else None
+        return count
 
     @cached_property
-    def _timeline(self) -> _Timeline:
+    def _timeline(self) -> Timeline:
         with opened(self._path) as (container, stream):
-            return _Timeline.read(self._path, container, stream, self._first_pts)
+            return Timeline.read(self._path, container, stream, self._first_pts, partial=self._partial)
 
 
-@dataclass(frozen=True)
-class _Timeline:
-    """When each picture is shown, in the stream's ticks: 8 bytes per picture, found without decoding."""
-
-    pts: array[int]
-    key_pts: array[int]
-    key_dts: array[int]
-    complete: bool
-    """One entry per picture."""
-    seekable: bool
-    """The i-th time is the time of the i-th picture that a decoder gives."""
-
-    @classmethod
-    def read(cls, path: Path, container: InputContainer, stream: VideoStream, first_pts: int | None) -> _Timeline:
-        pts, key_pts, key_dts = array("q"), array("q"), array("q")
-        if first_pts is None or not times_are_stated(container, stream):
-            return cls(pts, key_pts, key_dts, complete=False, seekable=False)
-        for packet in packets(path, container, stream):
-            if packet.pts is None:
-                return cls(pts, key_pts, key_dts, complete=False, seekable=False)
-            if packet.is_discard or packet.pts < first_pts:
-                continue
-            pts.append(packet.pts)
-            if packet.is_keyframe:
-                key_pts.append(packet.pts)
-                key_dts.append(packet.pts if packet.dts is None else packet.dts)
-        in_order = array("q", sorted(pts))
-        _refuse_cut(path, stream, in_order)
-        # Times made up by a careless copy from an AVI: the codec may reorder pictures, their times never do.
-        suspect = stream.codec_context.reorder_depth > 0 and pts == in_order
-        seekable = _rising(in_order) and _rising(key_pts) and not (suspect and _made_up(path))
-        return cls(in_order, key_pts, key_dts, complete=True, seekable=seekable)
-
-    def key_frame_before(self, pts: int) -> tuple[int, int]:
-        """(decoding time, picture number) of the last key frame shown no later than `pts`."""
-        position = max(bisect_right(self.key_pts, pts) - 1, 0)
-        return self.key_dts[position], bisect_right(self.pts, self.key_pts[position]) - 1
-
-
-def _rising(values: array[int]) -> bool:
-    return len(values) > 0 and all(a < b for a, b in zip(values, islice(values, 1, None), strict=False))
-
-
-def _made_up(path: Path) -> bool:
-    """Whether the first pictures do not come out in the order of their times."""
-    with opened(path) as (container, stream):
-        pts = [frame.pts for frame in islice(decoded(path, container, stream), 8 * REORDER_LIMIT)]
-    return not all(a is not None and b is not None and a < b for a, b in zip(pts, pts[1:], strict=False))
+def _regular_period_s(stream: VideoStream) -> Fraction | None:
+    """The distance of pictures that come evenly by the index of an MP4 or MOV, but for a tenth; None where not."""
+    ticks = np.array([entry.timestamp for entry in stream.index_entries], np.int64)
+    if len(ticks) < 2 or len(ticks) != stream.frames or ticks[-1] <= ticks[0] or stream.time_base is None:
+        return None
+    even = np.linspace(ticks[0], ticks[-1], len(ticks))
+    if np.abs(ticks - even).max() > 0.1 * (even[1] - even[0]):
+        return None
+    return exact_period_s(int(ticks[-1] - ticks[0]), len(ticks) - 1, stream.time_base, stream.average_rate)
 
 
 def turned_picture(picture: UInt8[np.ndarray, "h w c"], turns: int) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The picture turned clockwise by quarter turns, contiguous."""
     return cv2.rotate(picture, _CLOCKWISE[turns % 4]) if turns % 4 else picture
-
-
-def _refuse_cut(path: Path, stream: VideoStream, pts: array[int]) -> None:
-    """Compare with the length that an MKV or WebM states for the stream. (An MP4 has its index for this.)"""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if match is None or stream.time_base is None or len(pts) < 2:
-        return
-    hours, minutes, seconds = map(float, match.groups())
-    stated_s = 3600 * hours + 60 * minutes + seconds
-    last_s = float(pts[-1] * stream.time_base)
-    usual_s = float((pts[-1] - pts[0]) * stream.time_base) / (len(pts) - 1)
-    if stated_s - last_s > 1.0 + 2 * usual_s:
-        raise InputError(
-            f"{path} is cut short after frame {len(pts) - 1}: it states {stated_s:.1f} s but ends at "
-            f"{last_s:.1f} s; copy or record it again"
-        )
 
 
 def _display(path: Path, frame: VideoFrame) -> tuple[bool, int]:

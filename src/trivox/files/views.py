@@ -1,8 +1,8 @@
 """The synchronized views of a rig: the pictures of one instant together.
 
-Frame i of every view is one instant. Image folders with numbered pictures are matched by those numbers. What
-does not agree between the views is refused where results would be wrong, and said in `Views.notes` where it
-is only less than it could be.
+Frame i of every view is one instant. Image folders with numbered pictures are matched by those numbers, videos that
+do not keep step by their times (`synchrony.py`). What does not agree between the views is refused where results would
+be wrong, and said in `Views.notes` where it is only less than it could be. A view may lack the picture of an instant.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakSet
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from trivox.errors import InputError
 from trivox.files.images import ImageFolder, missing_numbers
 from trivox.files.matching import ImageFit, fit_rig, match_cameras, size_text
+from trivox.files.synchrony import starts_apart, synchronized
 from trivox.files.videos import Video, turned_picture
 from trivox.geometry.rig import Rig
 
@@ -31,10 +32,13 @@ _AHEAD = 3  # pictures decoded before they are asked for, per view
 
 @dataclass(frozen=True)
 class ViewFrames:
-    """The pictures of one instant: RGB, upright, in the order of the rig's cameras; sizes may differ."""
+    """The pictures of one instant: RGB, upright, in the order of the rig's cameras; sizes may differ.
+
+    None where a view has no picture: none was taken near that time, or it cannot be decoded.
+    """
 
     frame: int
-    pictures: list[UInt8[np.ndarray, "_ _ 3"]]
+    pictures: list[UInt8[np.ndarray, "_ _ 3"] | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Views:
 
     `rig` has the cameras of `paths`, in that order, fitted to the stored (unturned) pictures. `frame_count`
     is the number of common instants; `fps` is None where only image folders were given. `notes` are
-    sentences for the user.
+    sentences for the user. `numbers` are the pictures of each view at each instant, -1 where it has none; None where
+    picture i belongs to instant i.
     """
 
     rig: Rig
@@ -52,6 +57,7 @@ class Views:
     fps: float | None
     notes: tuple[str, ...]
     sources: tuple[Video | ImageFolder, ...]
+    numbers: tuple[Int64[np.ndarray, "I"], ...] | None = None
     _running: WeakSet[Generator[ViewFrames, None, None]] = field(default_factory=WeakSet, repr=False, compare=False)
 
     def __enter__(self) -> Views:
@@ -76,10 +82,20 @@ class Views:
         rig = match_cameras(rig, found, cameras)
         sources, gaps = _matched_by_number(rig.names, [_opened(path) for path in found])
         fitted = fit_rig(rig, [source.info.image_hw for source in sources], image_fit)
-        fps = _common_fps(rig.names, sources)
-        counts = [source.info.frame_count for source in sources]
-        notes = (*rig.notes, *_fit_notes(rig, fitted, image_fit), *gaps, *_length_notes(rig.names, counts))
-        return cls(fitted, found, min(counts), fps, notes, sources)
+        fps, numbers, timing = _matched_by_time(rig.names, sources)
+        count = _common_count(sources) if numbers is None else len(numbers[0])
+        lengths = _length_notes(rig.names, sources, count) if numbers is None else []
+        notes = (*rig.notes, *_fit_notes(rig, fitted, image_fit), *gaps, *timing, *lengths)
+        return cls(fitted, found, count, fps, notes, sources, numbers)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What is known by now to be missing of the views, for the user; reading finds out more."""
+        return tuple(
+            f"{name}: {source.damage}; the other views stand in where this one has no picture"
+            for name, source in zip(self.rig.names, self.sources, strict=True)
+            if source.damage
+        )
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[ViewFrames]:
         """Instants `start`, `start + step`, ... before `stop` (None: the end).
@@ -95,17 +111,26 @@ class Views:
     def _run(self, start: int, stop: int, step: int) -> Generator[ViewFrames, None, None]:
         with ExitStack() as stack:
             views: list[_Ahead] = []
-            for source, turns in zip(self.sources, self.rig.quarter_turns, strict=True):
-                views.append(_Ahead(source.frames(start, stop, step), turns))
+            for view, turns in enumerate(self.rig.quarter_turns):
+                views.append(_Ahead(self._pictures(view, range(start, stop, step)), turns))
                 stack.callback(views[-1].close)
             for frame in range(start, stop, step):
                 yield ViewFrames(frame, [view.next() for view in views])
+
+    def _pictures(self, view: int, instants: range) -> Generator[np.ndarray | None, None, None]:
+        source = self.sources[view]
+        at = instants if self.numbers is None else self.numbers[view][instants.start : instants.stop : instants.step]
+        numbers = [int(n) if 0 <= n < source.info.frame_count else -1 for n in at]
+        there = [n for n in numbers if n >= 0]
+        with closing(source.pictures(there)) as pictures:
+            for number in numbers:
+                yield next(pictures) if number >= 0 else None
 
 
 class _Ahead:
     """One view, read in one thread of its own, at most `_AHEAD` pictures before they are asked for."""
 
-    def __init__(self, pictures: Iterator[np.ndarray], turns: int) -> None:
+    def __init__(self, pictures: Generator[np.ndarray | None, None, None], turns: int) -> None:
         self._pictures, self._turns = pictures, turns
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._waiting: deque[Future[np.ndarray | None]] = deque()
@@ -116,17 +141,15 @@ class _Ahead:
         picture = next(self._pictures, None)
         return None if picture is None else turned_picture(picture, self._turns)
 
-    def next(self) -> np.ndarray:
+    def next(self) -> np.ndarray | None:
         picture = self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._read))
-        assert picture is not None, "a view gives all the frames it has counted, or raises"
         return picture
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._waiting.clear()
-        if isinstance(self._pictures, Generator):
-            self._pictures.close()
+        self._pictures.close()
 
 
 def refuse_names_alone(videos: Sequence[Path | str], cameras: Sequence[str]) -> None:
@@ -147,20 +170,31 @@ def _fit_notes(rig: Rig, fitted: Rig, image_fit: ImageFit | None) -> list[str]:
 
 
 def _opened(path: Path) -> Video | ImageFolder:
-    return ImageFolder(path) if path.is_dir() else Video(path)
+    return ImageFolder(path) if path.is_dir() else Video(path, partial=True)
 
 
-def _common_fps(names: Sequence[str], sources: Sequence[Video | ImageFolder]) -> float | None:
-    rates = [(source.info.fps, name) for name, source in zip(names, sources, strict=True) if source.info.fps]
-    if not rates:
-        return None
-    (slow, slow_name), (fast, fast_name) = min(rates), max(rates)
-    if fast > 1.01 * slow:
-        raise InputError(
-            f"{slow_name} has {slow:.5g} frames/s and {fast_name} {fast:.5g}; "
-            "synchronized views need one rate, so convert the videos to one"
-        )
-    return rates[0][0]
+def _matched_by_time(
+    names: Sequence[str], sources: Sequence[Video | ImageFolder]
+) -> tuple[float | None, tuple[np.ndarray, ...] | None, Sequence[str]]:
+    """Instants per second, the pictures of each view at each of them (None: picture i at instant i), and notes.
+
+    Image folders, and videos without any rate, have no times: their pictures are counted.
+    """
+    clocks = [source.clock if isinstance(source, Video) else None for source in sources]
+    timed = [(name, clock) for name, clock in zip(names, clocks, strict=True) if clock is not None]
+    if not timed:
+        return None, None, ()
+    own_names, own_clocks = [name for name, _ in timed], [clock for _, clock in timed]
+    synchrony = synchronized(own_names, own_clocks)
+    if synchrony is None:
+        return float(1 / own_clocks[0].period_s), None, starts_apart(own_names, own_clocks)
+    matched = iter(synchrony.numbers)
+    counted = np.arange(len(synchrony.numbers[0]))
+    numbers = tuple(
+        np.where(counted < source.info.frame_count, counted, -1) if clock is None else next(matched)
+        for source, clock in zip(sources, clocks, strict=True)
+    )
+    return float(synchrony.rate), numbers, synchrony.notes
 
 
 def _matched_by_number(
@@ -204,12 +238,26 @@ def _listed(numbers: Sequence[int]) -> str:
     return few if len(numbers) <= 5 else f"{few} and {len(numbers) - 5} more"
 
 
-def _length_notes(names: Sequence[str], counts: Sequence[int]) -> list[str]:
-    shortest, longest = min(counts), max(counts)
-    if shortest == longest:
+def _common_count(sources: Sequence[Video | ImageFolder]) -> int:
+    """Instants of all views. One that damage cut short ends none, as long as two others go on."""
+    counts = sorted(source.info.frame_count for source in sources)
+    whole = [source.info.frame_count for source in sources if not _is_cut(source)]
+    return min([*whole, counts[-2]])
+
+
+def _is_cut(source: Video | ImageFolder) -> bool:
+    return isinstance(source, Video) and source.cut is not None
+
+
+def _length_notes(names: Sequence[str], sources: Sequence[Video | ImageFolder], used: int) -> list[str]:
+    counts = {name: source.info.frame_count for name, source in zip(names, sources, strict=True)}
+    longest = max(counts.values())
+    if used == longest:
         return []
-    short = [f"{name} has {count}" for name, count in zip(names, counts, strict=True) if count < longest]
-    return [f"{', '.join(short)} frames, the longest {longest}: only the first {shortest} instants are used"]
+    cut = [name for name, source in zip(names, sources, strict=True) if _is_cut(source)]
+    short = [f"{name} has {count}" for name, count in counts.items() if count < longest and name not in cut]
+    short = short or [f"{name} has {count}" for name, count in counts.items() if count < longest]
+    return [f"{', '.join(short)} frames, the longest {longest}: only the first {used} instants are used"]
 
 
 def turned_points(

@@ -84,8 +84,10 @@ class Follower:
         before = last.followed
         return cls(networks, cameras, survey, fps, method, before.points_mm.double(), before.valid)
 
-    def step(self, frame: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Followed:
-        """Poses at the next frame."""
+    def step(self, frame: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None]) -> Followed:
+        """Poses at the next frame; nobody where fewer than two views have a picture, and then following waits."""
+        if sum(picture is not None for picture in pictures) < 2:
+            return self._look([None] * len(pictures), self._boxes())
         self._take_anchors(frame)
         if not self._found().all() and frame % max(1, round(self.fps / _RETRIES_PER_S)) == 0:
             self._search(frame, pictures)
@@ -118,7 +120,7 @@ class Follower:
         self.points_mm = torch.where(take[:, None, None], anchor, self.points_mm)
         self.valid = torch.where(take[:, None], anchor_valid, self.valid)
 
-    def _search(self, frame: int, pictures: Sequence[np.ndarray]) -> None:
+    def _search(self, frame: int, pictures: Sequence[np.ndarray | None]) -> None:
         """Give each lost person who must be there the nearest candidate that nobody has or is nearer to."""
         places_mm, reach_mm = self._places(frame)
         missing = ~self._found() & (reach_mm >= 0)
@@ -162,12 +164,13 @@ class Follower:
         """Where each view should see each person; empty where it does not."""
         return boxes_around(self.points_mm, self.valid, self.cameras)
 
-    def _look(self, pictures: Sequence[np.ndarray], boxes: Int[Tensor, "P V 4"]) -> Followed:
+    def _look(self, pictures: Sequence[np.ndarray | None], boxes: Int[Tensor, "P V 4"]) -> Followed:
+        boxes = boxes * torch.tensor([picture is not None for picture in pictures])[:, None]
         joints, sides = self._joints(pictures, boxes)
         found = lift(joints.points_px, joints.scores, self.cameras, sides, self.method)
         return Followed.from_lifted(joints, found)
 
-    def _joints(self, pictures: Sequence[np.ndarray], boxes: Tensor) -> tuple[Joints2D, Float[Tensor, "P V"]]:
+    def _joints(self, pictures: Sequence[np.ndarray | None], boxes: Tensor) -> tuple[Joints2D, Float[Tensor, "P V"]]:
         """Joints in pixels of the upright pictures, and the sides of the crops they were found in."""
         self.seen = None
         P, V, _ = boxes.shape
@@ -177,8 +180,9 @@ class Follower:
         person, view = (sides > 0).nonzero(as_tuple=True)
         if len(person) > 0:
             crops = [
-                cut(pictures[v], boxes[p, v].numpy(), CROP_HW)
+                cut(picture, boxes[p, v].numpy(), CROP_HW)
                 for p, v in zip(person.tolist(), view.tolist(), strict=True)
+                if (picture := pictures[v]) is not None
             ]
             found = self.networks.find_joints(np.stack(crops))
             scale = (sides[person, view] / CROP_HW[0])[:, None, None]

@@ -74,12 +74,18 @@ class Learned:
             return self
         return replace(self, model_from_world=upright_from_world(up, self.cameras, self.model.cube.up_axis))
 
-    def step(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], track: Track, seen: Seen | None = None) -> Followed:
+    def step(
+        self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None], track: Track, seen: Seen | None = None
+    ) -> Followed:
         """The model's joints of the people of `track` (P, COCO's 17), none where a person is not seen; on the CPU.
 
         `seen` is what `follower` saw of them.
         """
-        boxes = boxes_around(track.points_mm, track.valid, self.cameras) if seen is None else seen.boxes
+        if seen is None:
+            there = torch.tensor([picture is not None for picture in pictures])
+            boxes = boxes_around(track.points_mm, track.valid, self.cameras) * there[:, None]
+        else:
+            boxes = seen.boxes
         there = (boxes[..., 2] > boxes[..., 0]).any(-1) & track.valid.any(-1)
         everybody = self._nobody(len(there))
         if there.any():
@@ -103,12 +109,15 @@ class Learned:
     @torch.inference_mode()
     def ask(
         self,
-        pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
         boxes: Int[Tensor, "P V 4"],
         centre_mm: Float[Tensor, "P 3"],
     ) -> Triangulated:
-        """What the model says of people in these boxes (without area where a view lacks them), on the CPU, in its own
-        world; its pixels are those of the crops. `centre_mm` is where a volumetric model has its cubes."""
+        """What the model says of people in these boxes, on the CPU, in its own world; its pixels are those of the crops.
+
+        A box has no area where a view lacks the person, or its picture. `centre_mm` is where a volumetric model has its
+        cubes.
+        """
         cameras, mask = self._of_crops(boxes)
         images = self._crops(pictures, boxes, mask)
         return self.model(images, cameras, mask, **self._where(centre_mm)).to("cpu")
@@ -124,12 +133,14 @@ class Learned:
             return {}
         return {"centre_mm": moved_points(centre_mm.double(), self.model_from_world).float().to(self.device)}
 
-    def _crops(self, pictures: Sequence[np.ndarray], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
+    def _crops(self, pictures: Sequence[np.ndarray | None], boxes: Tensor, mask: Tensor) -> Float[Tensor, "P V 3 h w"]:
         crops = torch.zeros(*mask.shape, 3, *self.model.image_hw)
         for p, v in mask.nonzero().tolist():
             left, top, right, bottom = boxes[p, v].tolist()
             box, resampling = (left, top, right, bottom), self.model.profile.resampling
-            cut_for_model(pictures[v], box, crops[p, v].numpy(), resampling)
+            picture = pictures[v]
+            assert picture is not None, "where there is no picture, no box has an area"
+            cut_for_model(picture, box, crops[p, v].numpy(), resampling)
         return crops.to(self.device)
 
     def _of_crops(self, boxes: Int[Tensor, "P V 4"]) -> tuple[Cameras, Bool[Tensor, "P V"]]:

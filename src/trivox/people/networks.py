@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trivox.data.crops import letterboxed, to_images
 from trivox.geometry.heatmaps import pixel_from_cell
+from trivox.geometry.skeletons import COCO_17
 from trivox.geometry.tensors import TensorDataclass
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone
 from trivox.models.folded import folded
@@ -77,9 +78,12 @@ class Networks:
         pose = folded(MoveNetBackbone("thunder").to(_device())) if backbone is None else backbone
         return cls(load_multipose(), pose, keeps_views=backbone is not None)
 
-    def find_people(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Joints2D:
-        """People of V whole pictures, which may differ in size: `Joints2D` with batch (V, D), padded with score 0."""
-        detectors = [self._detector_for(_detector_hw(picture)) for picture in pictures]
+    def find_people(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None]) -> Joints2D:
+        """People of V whole pictures, which may differ in size: `Joints2D` with batch (V, D), padded with score 0.
+
+        Where a picture is None there is nobody.
+        """
+        detectors = [None if picture is None else self._detector_for(_detector_hw(picture)) for picture in pictures]
         return Joints2D.stack(list(self._map(self._people_of, pictures, detectors)))
 
     def find_joints(self, crops: UInt8[np.ndarray, "B 256 256 3"]) -> Joints2D:
@@ -99,7 +103,9 @@ class Networks:
         return self._packed_detectors[hw]
 
     @torch.inference_mode()
-    def _people_of(self, picture: UInt8[np.ndarray, "_ _ 3"], detector: MoveNetMultiPose) -> Joints2D:
+    def _people_of(self, picture: UInt8[np.ndarray, "_ _ 3"] | None, detector: MoveNetMultiPose | None) -> Joints2D:
+        if picture is None or detector is None:
+            return Joints2D(torch.zeros(_MOST_PEOPLE, len(COCO_17), 2), torch.zeros(_MOST_PEOPLE, len(COCO_17)))
         framed, scale = letterboxed(picture, _detector_hw(picture))
         people = detector.detect(to_images(framed[None], self._device))
         points_px = people.points_px[0, :_MOST_PEOPLE].cpu() * scale

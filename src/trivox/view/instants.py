@@ -105,7 +105,7 @@ class Filmed:
             if (row := wanted.get(seen.frame)) is not None:
                 yield self._instant(row, seen.frame, seen.pictures)
 
-    def _instant(self, row: int, frame: int, pictures: Sequence[np.ndarray]) -> Instant:
+    def _instant(self, row: int, frame: int, pictures: Sequence[np.ndarray | None]) -> Instant:
         poses, rig = self.poses, self.views.rig
         return Instant(
             f"frame {frame}   {frame / poses.fps:.2f} s",

@@ -31,8 +31,8 @@ class Pictures:
         self._run: Iterator[ViewFrames] = iter(())
         self._next = -1
 
-    def at(self, frame: int) -> list[Picture] | None:
-        """Upright RGB pictures in the order of the cameras; None after the end of the videos."""
+    def at(self, frame: int) -> list[Picture | None] | None:
+        """Upright RGB pictures in the order of the cameras, None where one has none; None after the videos' end."""
         if not 0 <= frame < self.views.frame_count:
             return None
         if self._next < 0 or not 0 <= frame - self._next < _NEAR_AHEAD:

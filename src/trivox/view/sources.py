@@ -70,6 +70,8 @@ def filmed(result: Path | Poses, footage: Footage) -> Iterator[Filmed]:
             say(note)
         same_pixels = folder is not None and _same_pictures(folder.rig, views.rig)
         yield Filmed(poses, views, detections_of(folder, views.rig) if folder and same_pixels else None, known)
+        for note in views.damage:
+            say(note)
 
 
 def _path_of(result: Path | Poses) -> Path:
