@@ -113,7 +113,7 @@ class Learned:
         boxes: Int[Tensor, "P V 4"],
         centre_mm: Float[Tensor, "P 3"],
     ) -> Triangulated:
-        """What the model says of people in these boxes, on the CPU, in its own world; its pixels are those of the crops.
+        """What the model says of people in these boxes, on the CPU, in its own world and in pixels of the crops.
 
         A box has no area where a view lacks the person, or its picture. `centre_mm` is where a volumetric model has its
         cubes.
