@@ -19,6 +19,8 @@ from trivox.errors import InputError
 from trivox.files.results import load_result
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.skeletons import COCO_17, skeleton_of
+from trivox.people.nobody import why_nobody
+from trivox.triangulate_files import detections_at
 
 FRAMES, VIEWS = 12, 4
 RIG = rig_of(VIEWS)
@@ -314,6 +316,53 @@ def test_files_of_the_wrong_cameras_are_one_sentence(tmp_path):
     with pytest.raises(InputError, match="no person could be triangulated from 2 views"):
         trivox.triangulate_files(RIG, paths, cameras=crossed, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def with_cameras(**changes: Any) -> trivox.Rig:
+    return replace(RIG, cameras=replace(RIG.cameras, **changes))
+
+
+def exchanged(rig: trivox.Rig) -> trivox.Rig:
+    return replace(rig, cameras=rig.cameras[[1, 0, 2, 3]])
+
+
+CAUSES: list[tuple[str, trivox.Rig, float, float, int, str]] = [
+    # A fault, the rig, a factor on the scores and one on the pixels, a step between the views' frames, the sentence.
+    ("low", RIG, 0.1, 1.0, 0, "the scores of cam1, cam2, cam3, cam4 are at most 0.09, and joints below 0.15"),
+    ("frames", RIG, 1.0, 1.0, 100, "no two views show a person at the same frame number"),
+    ("metres", with_cameras(t_mm=RIG.cameras.t_mm / 1000), 1.0, 1.0, 0, "1000 times too small.*--units"),
+    ("centimetres", with_cameras(t_mm=RIG.cameras.t_mm / 10), 1.0, 1.0, 0, "10 times too small.*--units"),
+    ("micrometres", with_cameras(t_mm=RIG.cameras.t_mm * 1000), 1.0, 1.0, 0, "1000 times too large.*--units"),
+    ("size", RIG, 1.0, 3.0, 0, "outside the calibrated pictures.*another size"),
+]
+
+
+@pytest.mark.parametrize(("fault", "rig", "scores", "pixels", "step", "sentence"), CAUSES, ids=[c[0] for c in CAUSES])
+def test_the_cause_is_named_where_nobody_is_found(tmp_path, fault, rig, scores, pixels, step, sentence):
+    paths = []
+    for v, name in enumerate(RIG.names):
+        seen = [[person * torch.tensor([pixels, pixels, scores])] for (person,) in seen_by(v, TRUTH[:3])]
+        paths.append(write_openpose(tmp_path / name, seen, first=step * v))
+    with pytest.raises(InputError, match=f"no person could be triangulated from 4 views; .*{sentence}"):
+        trivox.triangulate_files(rig, paths)
+
+
+def test_two_exchanged_cameras_are_named(tmp_path):
+    """Of a ring of cameras, in which several orders fit as well, the one that moves the fewest."""
+    detections = detections_at([trivox.load_keypoints(path) for path in folders(tmp_path)], torch.arange(FRAMES))
+    cause = why_nobody(detections, exchanged(RIG).cameras, RIG.names)
+    assert cause is not None and ": cam1, cam2 are exchanged; check the order of the cameras" in cause
+    generator = torch.Generator().manual_seed(0)
+    anywhere = torch.rand(detections.points_px.shape, generator=generator).double() * 300 + 100
+    assert why_nobody(replace(detections, points_px=anywhere), RIG.cameras, RIG.names) is None
+
+
+def test_a_view_whose_scores_do_not_count_is_said(tmp_path, capsys):
+    paths = folders(tmp_path)[:3]
+    low = [[person * torch.tensor([1, 1, 0.1])] for (person,) in seen_by(3, TRUTH)]
+    poses = trivox.triangulate_files(RIG, [*paths, write_openpose(tmp_path / "low" / "cam4", low)])
+    assert_same_people(poses, TRUTH)
+    assert "all scores of cam4 are below 0.15: it is not used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fault", ["missing", "empty", "text"])

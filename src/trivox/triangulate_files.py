@@ -23,22 +23,25 @@ from trivox.files.results import Result, describe_inputs, save_result, standing_
 from trivox.files.views import match_cameras
 from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.keypoints import Keypoints2D, seen_in_two
+from trivox.geometry.keypoints import Keypoints2D, seen_in_two, with_joined_skeleton
 from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
-from trivox.geometry.skeletons import Skeleton, joined_skeleton
+from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
-from trivox.lift import Method, lift
+from trivox.lift import LEAST_SCORE, Method, lift
 from trivox.options import DEFAULT_FPS, check_options
 from trivox.people.candidates import BYSTANDERS, CROP_MARGIN, Candidates, find_candidates, gathered
 from trivox.people.followed import Followed
 from trivox.people.networks import Joints2D
+from trivox.people.nobody import why_nobody
 from trivox.progress import progress, say
 from trivox.summary import doubts, summarise
 
 # Frames associated at once: bounds the memory, whatever the length.
 _FRAMES_AT_ONCE = 64
+# Frames looked through for the reason why nobody is found.
+_MOST_EXAMINED = 1000
 
 
 def triangulate_files(
@@ -94,10 +97,11 @@ def _triangulated(
     found = _lifted(views, rig.cameras, frames, members, method)
     poses = found.poses(frames, views[0].skeleton, rate, rig.up)
     if not poses.valid.any():
-        raise InputError(
-            f"no person could be triangulated from {len(keypoints)} views; check that the files belong to the cameras "
-            "named and to the same instants (trivox calibration check)"
+        some = frames[torch.linspace(0, len(frames) - 1, min(len(frames), _MOST_EXAMINED)).long()]
+        cause = why_nobody(detections_at(views, some), rig.cameras, rig.names) or (
+            "check that the files belong to the cameras named and to the same instants (trivox calibration check)"
         )
+        raise InputError(f"no person could be triangulated from {len(keypoints)} views; {cause}")
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px, seen_in_two(views))
     for doubt in doubts(summary, poses):
         say(doubt)
@@ -119,11 +123,11 @@ def _with_the_same_joints(
                 f"{path} has the joints of {view.skeleton.name}, {paths[0]} those of {views[0].skeleton.name}; give "
                 "views with the same joints"
             )
-    skeleton = joined_skeleton([view.skeleton for view in views])
+    joined = with_joined_skeleton(views)
+    skeleton = joined[0].skeleton
     for view, name in zip(views, names, strict=True):
         if lacking := [joint for joint in skeleton.names if joint not in view.skeleton.names]:
             say(f"{name} lacks {_listed(lacking)}: placed by the other views")
-    joined = [view.with_skeleton(skeleton) for view in views]
     if lonely := [joint for joint, there in zip(skeleton.names, seen_in_two(joined), strict=True) if not there]:
         say(f"no two views ever see {_listed(lonely)}: not placed, and not counted among the joints")
     return joined
@@ -138,6 +142,8 @@ def _say_what_is_missing(views: Sequence[Keypoints2D], rig: Rig, frames: Tensor,
     for view, name in zip(views, rig.names, strict=True):
         if missing := len(frames) - len(view.frames):
             say(f"{name} has no detections file for {missing} of {len(frames)} frames; used without it")
+        if float(view.scores.max()) < LEAST_SCORE:
+            say(f"all scores of {name} are below {LEAST_SCORE:g}: it is not used")
     if fps is None:
         say(f"keypoint files have no frame rate: times assume {DEFAULT_FPS:g} frames/s (--fps gives another)")
 

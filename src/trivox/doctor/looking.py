@@ -22,7 +22,7 @@ from trivox.files.videos import turned_picture
 from trivox.files.views import Views, turned_points
 from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.keypoints import Keypoints2D
+from trivox.geometry.keypoints import Keypoints2D, with_joined_skeleton
 from trivox.geometry.skeletons import COCO_17
 from trivox.people.boxes import CROP_MARGIN
 from trivox.people.candidates import BYSTANDERS, find_candidates, gathered
@@ -64,6 +64,7 @@ def read_from_files(views: Sequence[Keypoints2D], cameras: Cameras, fps: float) 
 
     A result folder has only those joints that agreed with the calibration it was made with: too few to judge it by.
     """
+    views = with_joined_skeleton(views)
     numbers = torch.cat([view.frames for view in views]).unique()
     at, stretches = sampled(len(numbers), fps)
     frames = numbers[at]

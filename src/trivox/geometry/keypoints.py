@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trivox.geometry.skeletons import Skeleton
+from trivox.geometry.skeletons import Skeleton, joined_skeleton
 from trivox.geometry.tensors import TensorDataclass
 
 
@@ -34,6 +34,12 @@ class Keypoints2D(TensorDataclass):
         points_px, scores = self.points_px[..., columns, :], self.scores[..., columns]
         points_px[..., columns < 0, :], scores[..., columns < 0] = 0, 0
         return replace(self, points_px=points_px, scores=scores, skeleton=skeleton)
+
+
+def with_joined_skeleton(views: Sequence[Keypoints2D]) -> list[Keypoints2D]:
+    """The views with all joints that any of them has, matched by name."""
+    skeleton = joined_skeleton([view.skeleton for view in views])
+    return [view.with_skeleton(skeleton) for view in views]
 
 
 def seen_in_two(views: Sequence[Keypoints2D]) -> Bool[Tensor, "J"]:
