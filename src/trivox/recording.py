@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from trivox.base.atomic import atomic_write
+from trivox.base.identity import is_same_work
 from trivox.errors import InputError
 from trivox.files.npz import Archive, read_npz, write_npz
 from trivox.files.text import read_json
@@ -96,13 +97,14 @@ class Recording:
 
     def _continue_or_begin(self, folder: Path, job: dict[str, Any]) -> None:
         description = folder / "job.json"
-        same = description.exists() and _read_job(description) == job
+        earlier = _read_job(description) if description.exists() else None
+        same = is_same_work(earlier, job)
         if not same and (self._part_paths() or any(folder.glob("survey_*.npz"))):
             raise InputError(
                 f"{folder} holds an unfinished job with other videos or options; run that one again to finish it, "
                 f"choose another --out, or delete {folder}"
             )
-        if not same:
+        if earlier != job:
             with atomic_write(description) as temporary:
                 temporary.write_text(json.dumps(job, indent=2))
         for path in self._part_paths():
@@ -114,7 +116,7 @@ class Recording:
 def forget_finished(out: Path, job: dict[str, Any]) -> None:
     """Remove what this job left in `OUT/unfinished`, when it was stopped between writing its results and tidying up."""
     folder = out / "unfinished"
-    if not (folder / "job.json").exists() or _read_job(folder / "job.json") == job:
+    if not (folder / "job.json").exists() or is_same_work(_read_job(folder / "job.json"), job):
         _remove_parts(folder)
 
 

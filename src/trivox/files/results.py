@@ -21,6 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from trivox.base.atomic import atomic_write
+from trivox.base.identity import identity, is_same_work
 from trivox.errors import InputError
 from trivox.files.calibrations import load_rig, save_rig
 from trivox.files.keypoints import load_keypoints, save_keypoints
@@ -92,7 +93,7 @@ def standing_result(out: Path, job: dict[str, Any]) -> Result | None:
     Raises `InputError` where writing it would cost something that is not this job's.
     """
     found = entries_of(out)
-    same = "job.json" in found and read_json(out / "job.json") == job
+    same = "job.json" in found and is_same_work(read_json(out / "job.json"), job)
     if same and "poses.npz" in found:
         return load_result(out)
     if "poses.npz" in found and "job.json" in found:
@@ -108,20 +109,8 @@ def describe_inputs(kind: str, rig: Rig, paths: Sequence[Path]) -> dict[str, Any
     """What identifies the inputs in `job.json`: files of a kind ("videos"), one per camera, the rig, and the reader."""
     return {
         "trivox": version("trivox"),
-        kind: {name: _identity(path) for name, path in zip(rig.names, paths, strict=True)},
+        kind: {name: identity(path) for name, path in zip(rig.names, paths, strict=True)},
         "rig_sha256": _rig_digest(rig),
-    }
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    """Where, how large and how new; of a folder, all its files together."""
-    files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
-    states = [file.stat() for file in files]
-    return {
-        "path": str(path.resolve()),
-        "files": len(states),
-        "bytes": sum(state.st_size for state in states),
-        "modified_ns": max((state.st_mtime_ns for state in states), default=0),
     }
 
 
