@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs install clean tensorboard
+.PHONY: demo test check fuzz docs install clean tensorboard
 
 demo: $(VENV)/.installed
 	$(BIN)/trivox demo --out trivox-demo
@@ -16,6 +16,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# Hostile and mutated files before every reader: a few minutes.
+CASES ?= 3000
+fuzz: $(VENV)/.installed
+	$(BIN)/python tools/fuzz.py --cases $(CASES)
 
 # The site, in build/site. Broken links and anchors fail.
 docs: $(VENV)/.installed

@@ -41,13 +41,15 @@ def open_regular(path: Path) -> BinaryIO:
 def read_bytes(path: Path, most: int) -> bytes:
     """All bytes of a file. Raises `InputError` as `open_regular` does, and for more than `most` of them."""
     with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise InputError(
+                f"{path} is larger than {most / 1e6:.0f} MB, the most a file of this kind has; give another"
+            )
         try:
-            content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+            return file.read(size)  # the memory for what is asked for is taken at once
         except OSError as error:
             raise InputError(f"cannot read {path}: {_reason(error)}; check the disk") from error
-    if content is None or len(content) > most:
-        raise InputError(f"{path} is larger than {most / 1e6:.0f} MB, the most a file of this kind has; give another")
-    return content
 
 
 def _reason(error: Exception) -> str:
