@@ -12,7 +12,6 @@ import av
 import numpy as np
 import pytest
 from clips import HW, copy_packets, number_in, numbered_picture, write_clip
-from trivox.files.atomic import atomic_write
 
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError

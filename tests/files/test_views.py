@@ -151,12 +151,37 @@ def test_gaps_in_a_folder_beside_a_video_are_said(tmp_path: Path) -> None:
 def test_numbers_that_count_no_pictures_make_no_list_of_missing_ones(tmp_path: Path) -> None:
     """4500, 5514, 9348 are all multiples of 6, by chance; and times in nanoseconds leave a gap of years."""
     numbers = [4500, 5514, 9348]
-    assert Views.open(rig_of(2), [folder(tmp_path / f"cam{i}", numbers) for i in (1, 2)]).notes == ()
+    (note,) = Views.open(rig_of(2), [folder(tmp_path / f"cam{i}", numbers) for i in (1, 2)]).notes
+    assert note == "the pictures have uneven numbers (4500, 5514, 9348): they are taken as if they came evenly"
     video = write_clip(tmp_path / "cam3.mp4", frames=3)
     (note,) = Views.open(rig_of(3), [tmp_path / "cam1", video]).notes
     assert note == "cam1 has pictures at uneven numbers (4500, 5514, 9348): they are taken in order, without gaps"
     times = [0, 1, 1_700_000_000_000_000_000]
-    assert Views.open(rig_of(5), [folder(tmp_path / f"cam{i}", times) for i in (4, 5)]).notes == ()
+    (note,) = Views.open(rig_of(5), [folder(tmp_path / f"cam{i}", times) for i in (4, 5)]).notes
+    assert "uneven numbers (0, 1, 1700000000000000000)" in note
+
+
+def test_a_folder_of_videos_is_its_videos(tmp_path: Path) -> None:
+    """Whatever else lies there; with a folder for each camera, too."""
+    for name in ("cam10.mp4", "cam2.mp4"):
+        write_clip(tmp_path / name, 3)
+    for name in ("._cam2.mp4", ".DS_Store", "Thumbs.db", "notes.txt"):
+        (tmp_path / name).write_bytes(b"no video")
+    rig = replace(rig_of(2), names=("cam10", "cam2"))
+    with Views.open(rig, [tmp_path]) as views:
+        assert [path.name for path in views.paths] == ["cam2.mp4", "cam10.mp4"] and views.rig.names == ("cam2", "cam10")
+    for name in rig.names:
+        (tmp_path / "each" / name).mkdir(parents=True)
+        write_clip(tmp_path / "each" / name / "video.mp4", 3)
+    with Views.open(rig, [tmp_path / "each" / name for name in rig.names]) as views:
+        assert views.rig.names == rig.names
+
+
+def test_unrelated_pictures_are_no_video(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / f"cam{i}", range(2)) for i in (1, 2)]
+    write_image(paths[1] / "garden.png", numbered_picture(1))
+    with pytest.raises(InputError, match=r"cam2 do not follow each other .*garden\.png"):
+        Views.open(rig_of(2), paths)
 
 
 def test_folders_without_a_common_number_are_refused(tmp_path: Path) -> None:

@@ -139,8 +139,8 @@ class ImageFolder:
     """The pictures in a folder, with the interface of `Video`; frame i is the i-th of the sorted pictures.
 
     `numbers[i]` is the number in the name of picture i, or `numbers` is None where names carry none.
-    `missing` holds the numbers that the sequence skips (`missing_numbers`). Raises `InputError` where the
-    folder has no readable picture, or two with one number.
+    `is_sequence`: the names differ in numbers only. `missing` holds the numbers that the sequence skips
+    (`missing_numbers`). Raises `InputError` where the folder has no readable picture, or two with one number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,8 +149,9 @@ class ImageFolder:
         images = [p for p in path.iterdir() if is_image(p)]
         if not images:
             raise InputError(f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path")
-        self.paths = tuple(sorted(images, key=lambda p: (_natural(p.stem), p.name)))
+        self.paths = tuple(sorted(images, key=lambda p: (natural(p.stem), p.name)))
         self.numbers = _numbers(self.paths)
+        self.is_sequence = len({re.sub(r"\d+", "0", path.stem) for path in self.paths}) == 1
         self.missing = missing_numbers(self.numbers) if self.numbers else ()
         self._lost: set[str] = set()
         h, w, _ = self._first().shape
@@ -218,7 +219,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _natural(name: str) -> list[tuple[str, int]]:
+def natural(name: str) -> list[tuple[str, int]]:
     """`a10b` -> [("a", 10), ("b", -1)]: the order of file managers."""
     return [(text.lower(), int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 

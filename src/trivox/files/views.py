@@ -21,12 +21,13 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from trivox.errors import InputError
-from trivox.files.images import ImageFolder, missing_numbers
+from trivox.files.images import ImageFolder, is_image, missing_numbers, natural
 from trivox.files.matching import ImageFit, fit_rig, match_cameras, size_text
 from trivox.files.synchrony import starts_apart, synchronized
 from trivox.files.videos import Video, turned_picture
 from trivox.geometry.rig import Rig
 
+_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv")
 _AHEAD = 3  # pictures decoded before they are asked for, per view
 
 
@@ -77,8 +78,11 @@ class Views:
         cameras: Sequence[str] | None = None,
         image_fit: ImageFit | None = None,
     ) -> Views:
-        """Open a video or image folder per camera. Raises `InputError` where they do not go together."""
-        found = tuple(Path(path) for path in paths)
+        """Open a video or image folder per camera; a folder of videos stands for these, in the order of their names.
+
+        Raises `InputError` where they do not go together.
+        """
+        found = tuple(video for path in paths for video in _videos_of(Path(path)))
         rig = match_cameras(rig, found, cameras)
         sources, gaps = _matched_by_number(rig.names, [_opened(path) for path in found])
         fitted = fit_rig(rig, [source.info.image_hw for source in sources], image_fit)
@@ -169,8 +173,28 @@ def _fit_notes(rig: Rig, fitted: Rig, image_fit: ImageFit | None) -> list[str]:
     ]
 
 
+def _videos_of(path: Path) -> list[Path]:
+    """The videos in a folder that has some, and is no folder of pictures; else the path itself."""
+    if not path.is_dir():
+        return [path]
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    videos = [file for file in files if file.suffix.lower() in _VIDEO_SUFFIXES]
+    if len(videos) <= sum(is_image(file) for file in files):
+        return [path]
+    return sorted(videos, key=lambda video: natural(video.name))
+
+
 def _opened(path: Path) -> Video | ImageFolder:
-    return ImageFolder(path) if path.is_dir() else Video(path, partial=True)
+    if not path.is_dir():
+        return Video(path, partial=True)
+    folder = ImageFolder(path)
+    if not folder.is_sequence:
+        few = ", ".join(picture.name for picture in folder.paths[:3])
+        raise InputError(
+            f"the pictures in {path} do not follow each other by their names ({few}); give those of a video, which "
+            "differ in their number only, as 000001.jpg"
+        )
+    return folder
 
 
 def _matched_by_time(
@@ -218,7 +242,11 @@ def _matched_by_number(
         for name, own in zip(names, numbers, strict=True)
         if len(own) < len(seen)
     ]
-    if skipped := missing_numbers(tuple(seen)):
+    steps = {b - a for a, b in zip(seen, seen[1:], strict=False)}
+    skipped = missing_numbers(tuple(seen))
+    if len(steps) > 1 and not skipped:
+        notes.append(f"the pictures have uneven numbers ({_listed(seen)}): they are taken as if they came evenly")
+    if skipped:
         notes.append(f"no view has the pictures numbered {_listed(skipped)}")
     return tuple(folder.with_numbers(shared) for folder in folders), notes
 
