@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 
 from trivox.errors import InputError
 from trivox.geometry.skeletons import (
+    BLAZEPOSE_33,
     BODY_25,
     BODY_25B,
+    BODY_135,
     COCO_17,
     COCO_18,
+    COCO_WHOLEBODY_133,
     H36M_17,
     LIMB_BONES,
     LIMB_JOINTS,
@@ -110,10 +113,15 @@ def test_bones_connect_all_joints(skeleton: Skeleton) -> None:
     reached = {0}
     for _ in skeleton.names:
         reached |= {i for bone in skeleton.bone_indices if reached & set(bone) for i in bone}
-    # BODY_25B has no joint that ties its head to its trunk; COCO_17 hangs its face on nothing.
-    head = {"nose", "left_eye", "right_eye", "left_ear", "right_ear", "upper_neck", "head_top"}
+    # BODY_25B and BODY_135 have no joint that ties their head to their trunk; COCO's sets and BlazePose hang their face
+    # on nothing.
+    head = {"nose", "upper_neck", "head_top", *(f"face_{i}" for i in range(70))}
+    head |= {
+        f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear", "eye_inner", "eye_outer", "mouth")
+    }
     names = {skeleton.names[i] for i in range(len(skeleton)) if i not in reached}
-    assert not names or (skeleton in (COCO_17, BODY_25B) and {skeleton.names[i] for i in reached} <= head)
+    headless = (COCO_17, BODY_25B, COCO_WHOLEBODY_133, BODY_135, BLAZEPOSE_33)
+    assert not names or (skeleton in headless and {skeleton.names[i] for i in reached} <= head)
 
 
 @every

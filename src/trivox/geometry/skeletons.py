@@ -163,6 +163,20 @@ def _finger_bones(root: str) -> Bones:
     return _both_sides(*((a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)))
 
 
+def _face_bones(*chains: tuple[int, ...]) -> Bones:
+    return tuple((f"face_{a}", f"face_{b}") for chain in chains for a, b in zip(chain, chain[1:], strict=False))
+
+
+_FACE_68_BONES: Bones = (
+    ("nose", "face_30"),
+    *_face_bones(
+        *(tuple(range(17)), (27, 21, 20, 19, 18, 17), (27, 22, 23, 24, 25, 26)),  # jaw, brows
+        *((27, 28, 29, 30, 33), (31, 32, 33, 34, 35)),  # nose
+        *((27, 39, 38, 37, 36, 41, 40, 39), (27, 42, 43, 44, 45, 46, 47, 42)),  # eyes
+        *((33, 51), (*range(48, 60), 48), (51, 62), (*range(60, 68), 60), (57, 8)),  # mouth, chin
+    ),
+)
+
 _ROOTED_HANDS = tuple(joint for side in SIDES for joint in (f"{side}_hand_root", *_hand(side)))
 _ROOTED_HAND_BONES: Bones = (*_both_sides(("wrist", "hand_root")), *_finger_bones("hand_root"))
 
@@ -273,18 +287,21 @@ HALPE_26 = Skeleton(
 )
 HALPE_68 = Skeleton("halpe68", (*HALPE_26.names, *_ROOTED_HANDS), (*HALPE_26.bones, *_ROOTED_HAND_BONES), "pelvis")
 HALPE_136 = Skeleton(
-    "halpe136", (*HALPE_26.names, *_FACE_68, *_ROOTED_HANDS), (*HALPE_26.bones, *_ROOTED_HAND_BONES), "pelvis"
+    "halpe136",
+    (*HALPE_26.names, *_FACE_68, *_ROOTED_HANDS),
+    (*HALPE_26.bones, *_FACE_68_BONES, *_ROOTED_HAND_BONES),
+    "pelvis",
 )
 COCO_WHOLEBODY_133 = Skeleton(
     "coco_wholebody133",
     (*_COCO_NAMES, *_FEET_NAMES, *_FACE_68, *_ROOTED_HANDS),
-    (*COCO_17.bones, *_FEET, *_ROOTED_HAND_BONES),
+    (*COCO_17.bones, *_FEET, *_FACE_68_BONES, *_ROOTED_HAND_BONES),
     "pelvis",
 )
 BODY_135 = Skeleton(
     "body135",
     (*BODY_25B.names, *_hand("left"), *_hand("right"), *_FACE_68, "face_68", "face_69"),
-    (*BODY_25B.bones, *_finger_bones("wrist")),
+    (*BODY_25B.bones, *_FACE_68_BONES, *_face_bones((36, 68), (45, 69)), *_finger_bones("wrist")),
     "pelvis",
 )
 BLAZEPOSE_33 = Skeleton(
@@ -296,7 +313,8 @@ BLAZEPOSE_33 = Skeleton(
         *(f"{side}_{part}" for part in ("hip", "knee", "ankle", "heel", "foot_index") for side in SIDES),
     ),
     (
-        *(*_TRUNK, *_ARMS, *_LEGS, *_FACE, ("left_mouth", "right_mouth")),
+        *(*_TRUNK, *_ARMS, *_LEGS, *(("nose", f"{side}_{part}") for part in ("eye_inner", "mouth") for side in SIDES)),
+        *_both_sides(("eye_inner", "eye"), ("eye", "eye_outer"), ("eye_outer", "ear")),
         *_both_sides(("wrist", "thumb"), ("wrist", "index"), ("wrist", "pinky")),
         *_both_sides(("ankle", "heel"), ("ankle", "foot_index")),
     ),
@@ -332,7 +350,10 @@ AIC_14 = Skeleton("aic14", (*MPI_15.names[2:14], "head_top", "neck"), _BONES_14,
 LSP_14 = Skeleton(
     "lsp14",
     (*_MPII_NAMES[:6], *_MPII_NAMES[10:], "upper_neck", "head_top"),
-    (*_TRUNK, *_LEGS, ("upper_neck", "head_top"), *_ARMS),
+    (
+        *(*_TRUNK, *_LEGS, *_ARMS, ("upper_neck", "head_top")),
+        *(("upper_neck", "left_shoulder"), ("upper_neck", "right_shoulder")),
+    ),
     "pelvis",
 )
 
