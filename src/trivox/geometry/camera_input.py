@@ -160,12 +160,13 @@ def aligned(change: Tensor, batch: torch.Size, *, inner: int = 2, lacks_view: bo
 
 def _misfit(given: torch.Size, batch: torch.Size, lacks_view: bool) -> str:
     b = "".join(f"{size}, " for size in batch)
+    meeting = f"shape {tuple(given)} was given to cameras of batch shape {tuple(batch)}"
     if not lacks_view:
-        return f"shape {tuple(given)} was given to cameras of batch shape {tuple(batch)}, expected ({b}...); give one per camera"
+        return f"{meeting}, expected ({b}...); give one per camera"
     shared = "".join(f"{size}, " for size in batch[:-1])
     return (
-        f"points of shape {tuple(given)} were given to cameras of batch shape {tuple(batch)}, expected ({b}N, 3) for points "
-        f"of each camera's own or ({shared}N, 3) for points that all its views see; add axes, as in points_mm[:, None]"
+        f"{meeting}, expected ({b}N, 3) for points of each camera's own, or ({shared}N, 3) for points that all its views "
+        "see; add axes, as in points_mm[:, None]"
     )
 
 
