@@ -102,6 +102,7 @@ def digest_of(model: Model, dataset: PoseDataset, how: object) -> str:
     """What a run computes from: weights, rows, cameras, options and centres."""
     labels, digest = dataset.labels, hashlib.sha256()
     described: list[Any] = [model.skeleton, model.profile, labels.recordings, labels.camera_names, dataset.options, how]
+    described.append(labels.cameras.distortion_models)
     digest.update(repr(described).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

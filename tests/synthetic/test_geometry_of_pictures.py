@@ -68,7 +68,7 @@ def test_joints_lie_inside_of_the_naked_silhouette(scene):
     for v, view in enumerate(scene.views):
         h, w = view.image_hw
         screen = np.empty((len(posed.vertices), 3), np.float32)
-        raster.project(posed.vertices, view.R, view.t_mm, view.K, view.distortion, screen)
+        raster.project(posed.vertices, view.R, view.t_mm, view.K, view.lens, screen)
         ids, depth = np.full((h, w), -1, np.int32), np.zeros((h, w), np.float32)
         two_sided = np.ones(len(renderer._faces), bool)
         raster.rasterise(screen, renderer._faces, two_sided, np.full(2, 0.5, np.float32), 0, depth, ids)
@@ -83,20 +83,24 @@ def test_vertices_project_like_the_cameras_of_the_library(scene):
     points = np.random.default_rng(0).normal(size=(200, 3)) * 600 + [0, 0, 900]
     for v, view in enumerate(scene.views):
         out = np.empty((200, 3))
-        raster.project(points, view.R, view.t_mm, view.K, view.distortion, out)
+        raster.project(points, view.R, view.t_mm, view.K, view.lens, out)
         expected = scene.rig.cameras[v].project(torch.from_numpy(points)).numpy()
         assert np.abs(out[:, :2] - expected).max() < 1e-9
         np.testing.assert_allclose(1 / out[:, 2], scene.rig.cameras[v].depth_mm(torch.from_numpy(points)).numpy())
 
 
-def test_rays_undo_the_lens(scene):
+@pytest.mark.parametrize("model", ["own", "opencv", "fisheye"])
+def test_rays_undo_the_lens(scene, model):
     view = replace(scene.views[0], image_hw=(24, 32))
+    if model != "own":
+        lens = LENSES[14 if model == "opencv" else "fisheye"]
+        view = replace(view, distortion=np.array(lens), distortion_model=model)
     K = view.K * [[0.16], [0.16], [1.0]]
     rays = np.empty((4, 24, 32, 2))
-    solids.undistorted_rays(24, 32, K, view.distortion, raster.SAMPLES.astype(np.float64), rays)
+    solids.undistorted_rays(24, 32, K, view.lens, raster.SAMPLES.astype(np.float64), rays)
     points = np.concatenate([rays.reshape(-1, 2), np.ones((rays[..., 0].size, 1))], 1) * 1000.0
     out = np.empty((len(points), 3))
-    raster.project(points, np.eye(3), np.zeros(3), K, view.distortion, out)
+    raster.project(points, np.eye(3), np.zeros(3), K, view.lens, out)
     y, x = np.mgrid[:24, :32]
     expected = np.stack([x, y], -1)[None] + raster.SAMPLES[:, None, None]
     assert np.abs(out[:, :2] - expected.reshape(-1, 2)).max() < 1e-4

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trivox.data.label_content import LabelContent, camera_array, positions, smallest_integers
+from trivox.data.label_content import LabelContent, camera_array, has_other_lens, positions, smallest_integers
 from trivox.data.labels import Labels
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
@@ -112,7 +112,7 @@ def _refuse_unsayable(labels: Labels) -> None:
 
     if labels.skeleton != H36M_17:
         raise refuse(f"the skeleton is {labels.skeleton.name}, not {H36M_17.name}")
-    if labels.cameras.distortion_model != "human36m" and bool((labels.cameras.distortion[..., 2:4] != 0).any()):
+    if has_other_lens(labels.cameras, "human36m"):
         raise refuse("the lens is not the dataset's own")
     if not labels.valid.all():
         raise refuse("joints are missing")

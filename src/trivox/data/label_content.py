@@ -116,14 +116,21 @@ class LabelContent:
         return self.content[key]
 
 
+def has_other_lens(cameras: Cameras, model: DistortionModel) -> bool:
+    """Whether a lens is not of the model with five terms: a fisheye, one with more terms, another's tangential ones."""
+    tangential = (cameras.distortion[..., 2:4] != 0).flatten(0, -2).any(-1).tolist()
+    others = any(name != model and shows for name, shows in zip(cameras.distortion_models, tangential, strict=True))
+    return others or "fisheye" in cameras.distortion_models or bool((cameras.distortion[..., 5:] != 0).any())
+
+
 def camera_array(cameras: Cameras, has_camera: np.ndarray, mm_per_unit: float) -> np.ndarray:
-    """Cameras (R, C) as the structured array of a label file, float32; absent ones are zero."""
+    """Cameras (R, C) as the structured array of a label file, float32; absent ones are zero. A lens has five terms."""
     array = np.zeros(has_camera.shape, [(name, np.float32, shape) for name, shape in _CAMERA.items()])
     K = cameras.K.double().cpu().numpy().copy()
     K[..., :2, 2] -= 0.5
     array["K"], array["R"] = K, cameras.R.cpu().numpy()
     array["t"] = (cameras.t_mm.double().cpu().numpy() / mm_per_unit)[..., None]
-    array["dist"] = cameras.distortion.cpu().numpy()
+    array["dist"] = cameras.distortion[..., :5].cpu().numpy()
     array[~has_camera] = 0
     return array
 

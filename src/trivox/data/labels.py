@@ -162,12 +162,12 @@ class Labels:
 def cameras_of_rigs(rigs: Sequence[Rig], names: tuple[str, ...]) -> Cameras:
     """Cameras (R, C) of the rigs, by name, in float64; an absent one looks along z from the origin, its size 0.
 
-    All rigs have one lens model, and all or none know the size of their pictures.
+    All or none of the rigs know the size of their pictures.
     """
     sizes = rigs[0].cameras.image_hw
     size = None if sizes is None else torch.zeros(2, dtype=sizes.dtype)
     eye = torch.eye(3, dtype=torch.float64)
-    absent = Cameras(eye, eye, eye[0] * 0, torch.zeros(5).double(), rigs[0].cameras.distortion_model, size)
+    absent = Cameras(eye, eye, eye[0] * 0, eye[0, :0], rigs[0].cameras.distortion_models[0], size)
     return Cameras.stack(
         [Cameras.stack([r.cameras[r.names.index(name)] if name in r.names else absent for name in names]) for r in rigs]
     )

@@ -12,11 +12,11 @@ import os
 import zlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
 
 from trivox.base.atomic import atomic_write
 from trivox.base.reading import open_regular
@@ -27,7 +27,7 @@ from trivox.errors import InputError
 from trivox.files.npz import read_npz_of, write_npz
 from trivox.files.text import read_json
 from trivox.geometry.cameras import Cameras
-from trivox.geometry.distortion import DistortionModel
+from trivox.geometry.distortion import DISTORTION_MODELS, DistortionModel
 from trivox.geometry.skeletons import Skeleton
 
 _FORMAT = "trivox labels 1"
@@ -43,7 +43,7 @@ _ARRAYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "K": ("float64", ("R", "C", 3, 3)),
     "R": ("float64", ("R", "C", 3, 3)),
     "t_mm": ("float64", ("R", "C", 3)),
-    "distortion": ("float64", ("R", "C", 5)),
+    "distortion": ("float64", ("R", "C", "T")),
     "image_hw": ("int64", ("R", "C", 2)),
     "has_camera": ("bool", ("R", "C")),
 }
@@ -83,7 +83,9 @@ class _Described(_Strict):
     skeleton: _Skeleton
     recordings: list[_Recording]
     cameras: list[str]
-    distortion_model: DistortionModel
+    # One model, or one for each camera of each recording.
+    distortion_model: DistortionModel | list[list[DistortionModel]]
+    distortion_terms: int = Field(default=5, ge=4, le=14)
     image_sizes_known: bool
     up: tuple[float, float, float] | None
     pictures: _Pictures
@@ -112,7 +114,8 @@ def save_labels(labels: Labels, path: Path) -> None:
         },
         "recordings": [asdict(recording) for recording in labels.recordings],
         "cameras": labels.camera_names,
-        "distortion_model": labels.cameras.distortion_model,
+        "distortion_model": _models_of(labels.cameras),
+        "distortion_terms": labels.cameras.distortion.shape[-1],
         "image_sizes_known": labels.cameras.image_hw is not None,
         "up": None if labels.up is None else labels.up.tolist(),
         "pictures": {
@@ -133,7 +136,7 @@ def load_labels(path: Path) -> Labels:
     described = _described(path)
     npz = path.with_suffix(".npz")
     sizes = {"N": described.rows, "R": len(described.recordings), "C": len(described.cameras)}
-    sizes["J"] = len(described.skeleton.joints)
+    sizes |= {"J": len(described.skeleton.joints), "T": described.distortion_terms}
     shapes = {
         name: (dtype, tuple(n if isinstance(n, int) else sizes[n] for n in shape))
         for name, (dtype, shape) in _ARRAYS.items()
@@ -186,9 +189,32 @@ def _arrays_of(labels: Labels) -> dict[str, np.ndarray]:
     return arrays | {name: getattr(labels, name) for name in of_rows}
 
 
+def _models_of(cameras: Cameras) -> DistortionModel | list[list[DistortionModel]]:
+    """The lens model of all cameras (R, C), or of each."""
+    if isinstance(cameras.distortion_model, str):
+        return cameras.distortion_model
+    return [[DISTORTION_MODELS[code] for code in row] for row in cameras.distortion_model.tolist()]
+
+
+def _cameras_of(described: _Described, tensors: dict[str, Tensor], path: Path) -> Cameras:
+    model = described.distortion_model
+    if isinstance(model, list):
+        model = torch.tensor([[DISTORTION_MODELS.index(name) for name in row] for row in _rectangle(model, path)])
+    try:
+        return Cameras(**tensors, distortion_model=model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; prepare the dataset again") from error
+
+
+def _rectangle(rows: list[list[DistortionModel]], path: Path) -> list[list[DistortionModel]]:
+    if len({len(row) for row in rows}) > 1:
+        raise InputError(f"{path}: distortion_model has rows of different lengths; prepare the dataset again")
+    return rows
+
+
 def _labels_of(described: _Described, arrays: dict[str, np.ndarray], path: Path) -> Labels:
-    tensors: dict[str, Any] = {name: torch.from_numpy(arrays[name]) for name in ("K", "R", "t_mm", "distortion")}
-    image_hw = torch.from_numpy(arrays["image_hw"]) if described.image_sizes_known else None
+    of_cameras = ("K", "R", "t_mm", "distortion", *(("image_hw",) if described.image_sizes_known else ()))
+    tensors = {name: torch.from_numpy(arrays[name]) for name in of_cameras}
     pictures = described.pictures
     try:
         skeleton = described.skeleton
@@ -200,7 +226,7 @@ def _labels_of(described: _Described, arrays: dict[str, np.ndarray], path: Path)
         skeleton=made,
         recordings=tuple(Recording(**recording.model_dump()) for recording in described.recordings),
         camera_names=tuple(described.cameras),
-        cameras=Cameras(**tensors, distortion_model=described.distortion_model, image_hw=image_hw),
+        cameras=_cameras_of(described, tensors, path),
         has_camera=arrays["has_camera"],
         recording=arrays["recording"],
         frames=arrays["frames"],

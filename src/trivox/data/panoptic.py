@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from trivox.data.label_content import LabelContent, camera_array, smallest_integers
+from trivox.data.label_content import LabelContent, camera_array, has_other_lens, smallest_integers
 from trivox.data.labels import Labels
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
@@ -95,7 +95,7 @@ def _refuse_unsayable(labels: Labels) -> None:
     up = None if labels.up is None else tuple(labels.up.tolist())
     for said, wrong in {
         f"the skeleton is {labels.skeleton.name}, not {PANOPTIC_19.name}": labels.skeleton != PANOPTIC_19,
-        "the lens is not OpenCV's": labels.cameras.distortion_model != "opencv",
+        "the lens is not OpenCV's with five terms": has_other_lens(labels.cameras, "opencv"),
         "-y does not point up": up != UP,
         "there are more than 127 sequences": len(labels.recordings) > 127,
     }.items():

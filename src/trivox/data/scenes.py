@@ -75,7 +75,7 @@ def labels_of_scenes(
     """One table of these scenes below `root`. Raises `InputError` where they cannot be one dataset."""
     skeleton, up = _skeleton(scenes), _up(scenes)
     camera_names = tuple(sorted({name for scene, _ in scenes for name in scene.rig.names}))
-    rigs = _one_lens_model([replace(scene.rig, cameras=scene.rig.upright_cameras) for scene, _ in scenes])
+    rigs = [replace(scene.rig, cameras=scene.rig.upright_cameras) for scene, _ in scenes]
     placed = cameras_of_rigs(rigs, camera_names)
     rows = [_rows(scene, known, rig, camera_names, skeleton) for (scene, known), rig in zip(scenes, rigs, strict=True)]
     sources = {(scene.name, camera): source for scene, _ in scenes for camera, source in scene.sources.items()}
@@ -122,23 +122,6 @@ def _up(scenes: Sequence[tuple[SceneFolder, Known]]) -> torch.Tensor | None:
             f"up is {first} in {path} and {second} in {other}; scenes of one dataset have one up axis, so turn some"
         )
     return torch.tensor(next(iter(found)), dtype=torch.float64) if found else None
-
-
-def _one_lens_model(rigs: list[Rig]) -> list[Rig]:
-    """Lens models differ in their tangential terms only: without these, a lens is of either model."""
-    models = sorted({rig.cameras.distortion_model for rig in rigs})
-    if len(models) < 2:
-        return rigs
-    tangential = {model: _has_tangential([r for r in rigs if r.cameras.distortion_model == model]) for model in models}
-    needed = [model for model in models if tangential[model]]
-    if len(needed) > 1:
-        raise InputError("some scenes have Human3.6M's lens, some OpenCV's; make two datasets of them")
-    model = needed[0] if needed else models[0]
-    return [replace(rig, cameras=replace(rig.cameras, distortion_model=model)) for rig in rigs]
-
-
-def _has_tangential(rigs: list[Rig]) -> bool:
-    return any(bool((rig.cameras.distortion[:, 2:4] != 0).any()) for rig in rigs)
 
 
 @dataclass(frozen=True)

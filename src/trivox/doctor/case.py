@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trivox.doctor.evidence import Evidence, read_at
 from trivox.doctor.misfit import Fit, Rays, fit, rays_of
-from trivox.geometry.cameras import Cameras
+from trivox.geometry.cameras import Cameras, chosen
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Case:
         changed = replace(self, cameras=cameras)
         # What is known already need not be computed again: a pose leaves the rays alone, no camera changes the tracks.
         changed.__dict__["read"] = self.read
-        if cameras.K is self.cameras.K and cameras.distortion is self.cameras.distortion:
+        same = (getattr(cameras, n) is getattr(self.cameras, n) for n in ("K", "distortion", "distortion_model"))
+        if all(same):
             changed.__dict__["rays"] = self.rays
         return changed
 
@@ -80,6 +81,14 @@ class Case:
         for name, value in changed.items():
             fields[name][view] = value
         case = self.with_cameras(replace(self.cameras, **fields))
+        object.__setattr__(case, "_before", (self, view))
+        return case
+
+    def with_k1(self, view: int, k1: Tensor) -> Case:
+        """One camera with this lens (five of OpenCV's terms, all but the first zero) in place of its own."""
+        lens = torch.nn.functional.pad(k1, (0, 4)).expand(self.views, 5)
+        plain = replace(self.cameras, distortion=lens, distortion_model="opencv")
+        case = self.with_cameras(chosen(torch.arange(self.views) == view, plain, self.cameras))
         object.__setattr__(case, "_before", (self, view))
         return case
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trivox.doctor.case import Case, mirrored_video
+from trivox.geometry.cameras import chosen
 
 Kind = Literal[
     "swapped cameras",
@@ -150,8 +151,10 @@ def _other_signs(case: Case, views: Sequence[int], whom: tuple[int, ...]) -> Ite
     """Lens terms left out, or written for the inverse."""
     if not case.cameras.has_distortion:
         return
-    for detail, factor in (("without distortion", 0.0), ("with the opposite sign", -1.0)):
-        lens = case.cameras.distortion.clone()
-        lens[list(views)] *= factor
-        corrected = case.with_cameras(replace(case.cameras, distortion=lens))
+    concerned = torch.zeros(case.views, dtype=torch.bool)
+    concerned[list(views)] = True
+    opposite = replace(case.cameras, distortion=-case.cameras.distortion)
+    others = {"without distortion": case.cameras.without_distortion(), "with the opposite sign": opposite}
+    for detail, cameras in others.items():
+        corrected = case.with_cameras(chosen(concerned, cameras, case.cameras))
         yield Correction("wrong distortion", whom, corrected, len(views) - 1, detail)

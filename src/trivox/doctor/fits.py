@@ -90,9 +90,7 @@ def _best_start(
         losses = torch.tensor([change(case, n[None]).loss for n in grid])
     else:
         read = case.read.of_views([view] * len(grid))
-        changed = [change(case, n[None]).cameras for n in grid]
-        fields = {name: torch.stack([getattr(c, name)[view] for c in changed]) for name in ("K", "distortion")}
-        cameras = replace(case.cameras[torch.full((len(grid),), view)], **fields)
+        cameras = Cameras.stack([change(case, n[None]).cameras[view] for n in grid])
         losses = _grid_losses(read, cameras, others)
     return grid[losses.argmin()][None]
 
@@ -157,7 +155,7 @@ def _scaled_view(case: Case, view: int, start: _Others | None) -> Correction:
 
 def _other_lens(case: Case, view: int, start: _Others | None) -> Correction:
     def change(c: Case, n: Tensor) -> Case:
-        return c.with_camera(view, distortion=torch.cat([n, torch.zeros(4, dtype=torch.float64)]))
+        return c.with_k1(view, n)
 
     k1 = refined(case, change, _best_start(case, view, start, change, _K1_GRID), torch.tensor([1e-3]).double(), [view])
     value = float(k1)

@@ -76,15 +76,18 @@ def _view_means(values: Tensor, seen: Tensor) -> Tensor:
 
 
 def rays_of(evidence: Evidence, cameras: Cameras) -> Rays:
-    """What the views see, with the lens and K undone: M = F N points, instant by instant."""
+    """What the views see, with the lens and K undone: M = F N points, instant by instant.
+
+    A lens that bends much, a fisheye's most of all, shows a distance on the plane at depth 1 larger or smaller.
+    """
     points_px = evidence.points_px.movedim(1, 0).flatten(1, 2)
     normalised = cameras.normalised_from_pixels(points_px)
+    # Pixels are squares, nearly; a mean focal length serves both axes, and a mean magnification all directions.
+    gain = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()[:, None].repeat(1, normalised.shape[1])
     if cameras.has_distortion:
         normalised = normalised.contiguous()
-        undo_lenses(normalised.numpy(), cameras.lens_rows.numpy())
-    # Pixels are squares, nearly; a mean focal length serves both axes.
-    focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).abs().sqrt()
-    gain = focal[:, None] / evidence.crop_px.movedim(1, 0).flatten(1, 2)
+        undo_lenses(normalised.numpy(), cameras.lens_rows.numpy(), gain.numpy())
+    gain = gain / evidence.crop_px.movedim(1, 0).flatten(1, 2)
     return Rays(normalised.movedim(0, 1), gain.T, evidence.weights.movedim(1, 0).flatten(1, 2).T)
 
 

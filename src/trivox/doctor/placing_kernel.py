@@ -10,7 +10,7 @@ import numpy as np
 
 from trivox.geometry.triangulation.algebra_kernel import solve_positive
 from trivox.geometry.triangulation.compiled import compiled, inlined
-from trivox.geometry.triangulation.lens_kernel import undistorted
+from trivox.geometry.triangulation.lens_kernel import distorted, undistorted
 
 # The detector's own error: half of its limb joints are nearer, in pixels of a crop.
 SCALE_PX = 4.0
@@ -111,11 +111,17 @@ def _step(x, y, z, m, rays, gain, seen, R, t):
 
 
 @compiled
-def undo_lenses(points, lenses):  # type: ignore[no-untyped-def]
-    """Undistort normalised points (V, M, 2) where they are; a lens is one of `Cameras.lens_rows`."""
+def undo_lenses(points, lenses, gain):  # type: ignore[no-untyped-def]
+    """Undistort normalised points (V, M, 2) where they are; a lens is one of `Cameras.lens_rows`.
+
+    `gain` (V, M) is multiplied by how much the lens enlarges there.
+    """
     for v in range(points.shape[0]):
         for m in range(points.shape[1]):
-            points[v, m, 0], points[v, m, 1] = undistorted(points[v, m, 0], points[v, m, 1], lenses[v])
+            x, y = undistorted(points[v, m, 0], points[v, m, 1], lenses[v])
+            _, _, j00, j01, j10, j11 = distorted(x, y, lenses[v])
+            points[v, m, 0], points[v, m, 1] = x, y
+            gain[v, m] *= np.sqrt(abs(j00 * j11 - j01 * j10))
 
 
 @compiled

@@ -120,7 +120,7 @@ def _rig_digest(rig: Rig) -> str:
         *(cameras.K, cameras.R, cameras.t_mm, cameras.distortion),
         *(cameras.image_hw, rig.up),
     ]
-    digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_model)).encode())
+    digest = hashlib.sha256(repr((rig.names, rig.quarter_turns, cameras.distortion_models)).encode())
     for tensor in tensors:
         digest.update(b"none" if tensor is None else tensor.numpy().tobytes())
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from trivox.geometry.distortion import (
 Model = DistortionModel | Tensor
 
 
-def check_fields(K: Tensor, R: Tensor, t_mm: Tensor, distortion: Tensor, image_hw: Tensor | None) -> None:
+def check_fields(K: Any, R: Any, t_mm: Any, distortion: Any, image_hw: Any) -> None:
     """Refuse cameras whose fields do not fit together, in terms of the field."""
     fields = {"K": K, "R": R, "t_mm": t_mm, "distortion": distortion}
     for name, value in fields.items():
@@ -56,7 +56,7 @@ def _check_shape(name: str, value: Tensor, shape: tuple[int, ...], K: Tensor) ->
         )
 
 
-def canonical_lens(distortion: Tensor, model: Model) -> tuple[Tensor, Model]:
+def canonical_lens(distortion: Tensor, model: Any) -> tuple[Tensor, Model]:
     """A name where all cameras share a model, and as many coefficients as are kept of it."""
     if isinstance(model, Tensor):
         _check_codes(model, distortion)
@@ -165,8 +165,8 @@ def _misfit(given: torch.Size, batch: torch.Size, lacks_view: bool) -> str:
         return f"{meeting}, expected ({b}...); give one per camera"
     shared = "".join(f"{size}, " for size in batch[:-1])
     return (
-        f"{meeting}, expected ({b}N, 3) for points of each camera's own, or ({shared}N, 3) for points that all its views "
-        "see; add axes, as in points_mm[:, None]"
+        f"{meeting}, expected ({b}N, 3) for points of each camera's own, or ({shared}N, 3) for points that all its "
+        "views see; add axes, as in points_mm[:, None]"
     )
 
 

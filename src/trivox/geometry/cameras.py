@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -59,6 +59,9 @@ class Cameras(TensorDataclass):
 
     Raises InputError where shapes, types or the number of coefficients do not fit.
     """
+
+    # Run-time type checkers leave the fields to `__post_init__`, which says what is wrong with them.
+    __no_type_check__ = True
 
     K: Float[Tensor, "*b 3 3"]
     R: Float[Tensor, "*b 3 3"]
@@ -271,7 +274,7 @@ class Cameras(TensorDataclass):
         turns = quarter_turns.expand(cameras.batch_shape) % 4
         result = cameras
         for step in (1, 2, 3):
-            result = _where(turns >= step, result._turned_once(), result)
+            result = chosen(turns >= step, result._turned_once(), result)
         return result
 
     def _turned_once(self) -> Cameras:
@@ -324,16 +327,13 @@ class Cameras(TensorDataclass):
         return replace(self, R=self.R @ rotation, t_mm=t_mm)
 
 
-def _where(mask: Tensor, yes: Cameras, no: Cameras) -> Cameras:
-    assert yes.image_hw is not None and no.image_hw is not None
-    return replace(
-        no,
-        K=torch.where(mask[..., None, None], yes.K, no.K),
-        R=torch.where(mask[..., None, None], yes.R, no.R),
-        t_mm=torch.where(mask[..., None], yes.t_mm, no.t_mm),
-        distortion=torch.where(mask[..., None], yes.distortion, no.distortion),
-        image_hw=torch.where(mask[..., None], yes.image_hw, no.image_hw),
-    )
+def chosen(mask: Bool[Tensor, "*b"], yes: Cameras, no: Cameras) -> Cameras:
+    """The cameras of `yes` where `mask` says so, else those of `no`; their lenses may be of different models."""
+
+    def join(pair: list[Tensor]) -> Tensor:
+        return torch.where(mask.reshape(*mask.shape, *(1,) * (pair[0].ndim - mask.ndim)), *pair)
+
+    return Cameras._joined([yes, no], join)
 
 
 def _full_precision(points: Tensor) -> AbstractContextManager[Any]:

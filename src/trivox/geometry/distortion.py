@@ -154,7 +154,10 @@ def _gain(r2: Tensor, lens: _Lens) -> Tensor:
         return _rational_gain(r2, lens)
     ratio = _angle_ratio(r2)
     gain = ratio * _polynomial(r2 * ratio * ratio, lens.theta)
-    return gain if lens.is_fisheye is None else torch.where(lens.is_fisheye, gain, _rational_gain(r2, lens))
+    if lens.is_fisheye is None:
+        return gain
+    # Powers of the radii that only a fisheye has would overflow.
+    return torch.where(lens.is_fisheye, gain, _rational_gain(r2.clamp_max(_LARGEST_RADIUS_SQUARED), lens))
 
 
 def _gain_slope(r2: Tensor, gain: Tensor, lens: _Lens) -> Tensor:
@@ -163,14 +166,15 @@ def _gain_slope(r2: Tensor, gain: Tensor, lens: _Lens) -> Tensor:
         return _rational_slope(r2, gain, lens)
     ratio = _angle_ratio(r2)
     small = r2 < SMALL_RADIUS_SQUARED
-    series = -1 / 3 + r2 * (2 / 5 + r2 * (-3 / 7 + r2 * (4 / 9)))
+    s = torch.where(small, r2, 0.0)
+    series = -1 / 3 + s * (2 / 5 + s * (-3 / 7 + s * (4 / 9)))
     ratio_slope = torch.where(small, series, (1 / (1 + r2) - ratio) / (2 * torch.where(small, 1.0, r2)))
     theta2 = r2 * ratio * ratio
     theta2_slope = ratio / (1 + r2)
     slope = ratio_slope * _polynomial(theta2, lens.theta) + ratio * theta2_slope * _slope(theta2, lens.theta)
     if lens.is_fisheye is None:
         return slope
-    return torch.where(lens.is_fisheye, slope, _rational_slope(r2, gain, lens))
+    return torch.where(lens.is_fisheye, slope, _rational_slope(r2.clamp_max(_LARGEST_RADIUS_SQUARED), gain, lens))
 
 
 def _rational_gain(r2: Tensor, lens: _Lens) -> Tensor:
@@ -203,8 +207,9 @@ def _slope(x: Tensor, k: list[Tensor]) -> Tensor:
 def _angle_ratio(r2: Tensor) -> Tensor:
     """atan(r) / r, smooth through r = 0."""
     small = r2 < SMALL_RADIUS_SQUARED
-    r = torch.where(small, 1.0, r2).sqrt()
-    series = 1 + r2 * (-1 / 3 + r2 * (1 / 5 + r2 * (-1 / 7 + r2 * (1 / 9))))
+    # Either branch sees only radii that it can take: what is not chosen must not overflow, for the gradient.
+    r, s = torch.where(small, 1.0, r2).sqrt(), torch.where(small, r2, 0.0)
+    series = 1 + s * (-1 / 3 + s * (1 / 5 + s * (-1 / 7 + s * (1 / 9))))
     return torch.where(small, series, torch.atan(r) / r)
 
 

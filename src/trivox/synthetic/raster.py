@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from trivox.geometry.triangulation.compiled import compiled, inlined
+from trivox.geometry.triangulation.lens_kernel import distorted
 
 # Four samples on a rotated grid: every row and column of a quarter pixel is hit once.
 SAMPLES = np.array([[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]], np.float32)
@@ -18,9 +19,8 @@ NEAREST_MM = 80.0
 
 
 @compiled
-def project(points_mm, R, t_mm, K, distortion, out):
+def project(points_mm, R, t_mm, K, lens, out):
     """x, y in pixels (corner origin) and 1 / depth of each point; 0 where it is not in front of the camera."""
-    k1, k2, p1, p2, k3 = distortion[0], distortion[1], distortion[2], distortion[3], distortion[4]
     for n in range(points_mm.shape[0]):
         X, Y, Z = points_mm[n, 0], points_mm[n, 1], points_mm[n, 2]
         z = R[2, 0] * X + R[2, 1] * Y + R[2, 2] * Z + t_mm[2]
@@ -29,10 +29,7 @@ def project(points_mm, R, t_mm, K, distortion, out):
             continue
         x = (R[0, 0] * X + R[0, 1] * Y + R[0, 2] * Z + t_mm[0]) / z
         y = (R[1, 0] * X + R[1, 1] * Y + R[1, 2] * Z + t_mm[1]) / z
-        r2 = x * x + y * y
-        radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        u = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
-        v = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y
+        u, v, _, _, _, _ = distorted(x, y, lens)
         out[n, 0] = K[0, 0] * u + K[0, 1] * v + K[0, 2]
         out[n, 1] = K[1, 1] * v + K[1, 2]
         out[n, 2] = 1.0 / z

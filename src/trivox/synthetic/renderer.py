@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
+from trivox.geometry.distortion import lens_rows
 from trivox.synthetic import lights as lighting
 from trivox.synthetic import raster, solids
 from trivox.synthetic.compose import compose
@@ -21,6 +23,7 @@ from trivox.synthetic.skinning import skin
 from trivox.synthetic.worlds import generator
 
 _STATIC_MAP, _PEOPLE_MAP, _NEAR_CELL = 512, 384, 8
+_NO_LENS = lens_rows(torch.zeros(5), "opencv").numpy()
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Renderer:
         fronts, middle = np.zeros(len(self._faces), bool), np.full(2, 0.5, np.float32)
         for light, row in enumerate(self._lights_moving):
             R, t, K = lighting.map_camera(row)
-            raster.project(posed.vertices, R, t, K, np.zeros(5), seen)
+            raster.project(posed.vertices, R, t, K, _NO_LENS, seen)
             raster.rasterise(seen, self._faces, fronts, middle, 0, maps[light], ids)
             near[light] = _near_anything(maps[light], row[14])
         irradiance = np.empty((len(posed.vertices), 3), np.float32)
@@ -145,7 +148,7 @@ class Renderer:
         screen = np.empty((count, len(self._rest), 3), np.float32)
         for s, offset in enumerate(raster.SAMPLES):
             if s < len(posed):
-                raster.project(posed[s].vertices, view.R, view.t_mm, view.K, view.distortion, screen[s])
+                raster.project(posed[s].vertices, view.R, view.t_mm, view.K, view.lens, screen[s])
             else:
                 screen[s] = screen[0]
             raster.rasterise(screen[s], self._faces, self._two_sided, offset, 0, depth[s], ids[s])
@@ -161,7 +164,7 @@ class Renderer:
     def _still(self, view: View) -> Still:
         h, w = view.image_hw
         rays = np.empty((len(raster.SAMPLES), h, w, 2), np.float32)
-        solids.undistorted_rays(h, w, view.K, view.distortion, raster.SAMPLES.astype(np.float64), rays)
+        solids.undistorted_rays(h, w, view.K, view.lens, raster.SAMPLES.astype(np.float64), rays)
         geometry, texture, second, tile, glow = self._solids
         depth, hit = self._cast(rays, view.R, view.position_mm, view)
         count = len(self._lights_still)
@@ -211,11 +214,12 @@ def boxes_in_picture(geometry: np.ndarray, view: View) -> np.ndarray:
     world = np.stack([c * local[..., 0] - s * local[..., 1], s * local[..., 0] + c * local[..., 1], local[..., 2]], -1)
     world = np.ascontiguousarray((world + geometry[:, None, 1:4]).reshape(-1, 3))
     seen = np.empty((len(world), 3))
-    raster.project(world, view.R, view.t_mm, view.K, view.distortion, seen)
+    raster.project(world, view.R, view.t_mm, view.K, view.lens, seen)
     seen = seen.reshape(-1, 8, 3)
     whole = (seen[..., 2] <= 0).any(1)
     low, high = seen[..., :2].min(1), seen[..., :2].max(1)
-    # Straight edges bend in a lens: more the longer they are.
+    # Straight edges bend in a lens: more the longer they are, and a fisheye's anyhow.
+    whole |= view.distortion_model == "fisheye"
     pad = 2 + 0.12 * (high - low)
     low, high = np.floor(low - pad), np.ceil(high + pad)
     low[whole], high[whole] = 0, [w, h]

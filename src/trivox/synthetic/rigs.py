@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 
+from trivox.geometry.distortion import DistortionModel, lens_rows
 from trivox.synthetic.rotations import about, unit
 
 RigKind = Literal["ring", "corner", "one-sided", "ceiling", "tripod", "any"]
@@ -15,13 +18,19 @@ RIG_KINDS: tuple[RigKind, ...] = get_args(RigKind)
 
 @dataclass(frozen=True)
 class View:
-    """One exact camera: `x_cam = R x_world + t_mm`, corner pixel origin, OpenCV's five lens terms, all float64."""
+    """One exact camera: `x_cam = R x_world + t_mm`, corner pixel origin, any lens of distortion.py, all float64."""
 
     K: np.ndarray
     R: np.ndarray
     t_mm: np.ndarray
     distortion: np.ndarray
     image_hw: tuple[int, int]
+    distortion_model: DistortionModel = "opencv"
+
+    @cached_property
+    def lens(self) -> np.ndarray:
+        """The lens as the kernels read it (`lens_rows`)."""
+        return lens_rows(torch.from_numpy(self.distortion), self.distortion_model).numpy()
 
     @property
     def position_mm(self) -> np.ndarray:
@@ -109,4 +118,4 @@ def disturbed(rng: np.random.Generator, view: View, amount: float) -> View:
     K[:2, 2] += rng.normal(size=2) * amount * 0.002 * max(view.image_hw)
     distortion = view.distortion.copy()
     distortion[0] += rng.normal() * amount * 0.004
-    return View(K, R, -R @ position, distortion, view.image_hw)
+    return replace(view, K=K, R=R, t_mm=-R @ position, distortion=distortion)

@@ -147,13 +147,13 @@ class Scene:
 
 
 def _rig(names: tuple[str, ...], views: tuple[View, ...]) -> Rig:
-    def stacked(field: str) -> torch.Tensor:
-        return torch.from_numpy(np.stack([getattr(view, field) for view in views]))
+    def camera(view: View) -> Cameras:
+        K, R, t_mm, lens = (torch.from_numpy(array) for array in (view.K, view.R, view.t_mm, view.distortion))
+        return Cameras(K, R, t_mm, lens, view.distortion_model, torch.tensor(view.image_hw))
 
-    size = torch.tensor([view.image_hw for view in views])
-    K, R, t_mm, distortion = (stacked(field) for field in ("K", "R", "t_mm", "distortion"))
-    cameras = Cameras(K, R, t_mm, distortion, image_hw=size)
-    return Rig(names, cameras, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    return Rig(
+        names, Cameras.stack([camera(view) for view in views]), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    )
 
 
 class _Draws:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trivox.geometry.distortion import KIND, PLAIN_LENS
 from trivox.geometry.triangulation.compiled import compiled, inlined
+from trivox.geometry.triangulation.lens_kernel import undistorted
 
 BOX, CYLINDER, ELLIPSOID, INSIDE = 0, 1, 2, 3
 TEXTURE_SIZE = 128
@@ -60,15 +62,19 @@ class Solids:
 
 
 @compiled
-def undistorted_rays(h, w, K, distortion, offsets, out):
-    """Normalised points (S, h, w, 2) whose distorted pixels are the samples; fixed point, to float32's 1e-8."""
-    k1, k2, p1, p2, k3 = distortion[0], distortion[1], distortion[2], distortion[3], distortion[4]
+def undistorted_rays(h, w, K, lens, offsets, out):
+    """Normalised points (S, h, w, 2) whose distorted pixels are the samples; of five terms by fixed point, to
+    float32's 1e-8."""
+    k1, k2, p1, p2, k3 = lens[0], lens[1], lens[2], lens[3], lens[4]
     for s in range(offsets.shape[0]):
         for y in range(h):
             b0 = (y + offsets[s, 1] - K[1, 2]) / K[1, 1]
             a, b, da, db = (offsets[s, 0] - K[0, 2] - K[0, 1] * b0) / K[0, 0], b0, 0.0, 0.0
             for x in range(w):
                 a0 = (x + offsets[s, 0] - K[0, 2] - K[0, 1] * b0) / K[0, 0]
+                if lens[KIND] != PLAIN_LENS:
+                    out[s, y, x, 0], out[s, y, x, 1] = undistorted(a0, b0, lens)
+                    continue
                 # Begin where the last two pixels of the row lead.
                 last_a, last_b = a, b
                 a, b = a + da, b + db

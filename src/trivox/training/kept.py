@@ -30,6 +30,7 @@ from trivox.data.workers import batches_of
 from trivox.errors import InputError
 from trivox.files.text import read_text
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.distortion import DistortionModel
 from trivox.geometry.skeletons import converted, root_points
 from trivox.models.backbones import BackboneOutput, MoveNetBackbone
 from trivox.models.configs import Model
@@ -223,8 +224,9 @@ class KeptSamples(Dataset[Sample], ABC):
     def __getitem__(self, row: int) -> Sample: ...
 
 
-def read_kept(path: Path, place: int) -> tuple[dict[str, Any], str]:
-    """Fields of sample number `place` of a file, its cameras and what was looked at among them, and its key."""
+def read_kept(path: Path, place: int, model: DistortionModel | Tensor = "opencv") -> tuple[dict[str, Any], str]:
+    """Fields of sample number `place` of a file, its cameras (lenses of `model`) and what was looked at among them, and
+    its key."""
     try:
         with safe_open(path, "pt") as file:
             key = json.loads(file.metadata()["keys"])[place]
@@ -233,7 +235,7 @@ def read_kept(path: Path, place: int) -> tuple[dict[str, Any], str]:
         raise InputError(f"{path} cannot be read ({error}); remove it, and it is drawn again") from error
     K, R, t_mm, distortion, image_hw = (read.pop(f"cameras.{name}") for name in _CAMERAS)
     looked = BackboneOutput(**{name: read.pop(name) for name in _OUTPUTS})
-    return read | {"cameras": Cameras(K, R, t_mm, distortion, image_hw=image_hw), "looked": looked}, key
+    return read | {"cameras": Cameras(K, R, t_mm, distortion, model, image_hw), "looked": looked}, key
 
 
 class KeptSceneSamples(KeptSamples):

@@ -59,7 +59,15 @@ class KeptRows(Kept):
     def described(self) -> dict[str, Any]:
         """The rows by all that decides what is cut out of which pictures; not where the folder of these is."""
         dataset, labels, digest = self.dataset, self.dataset.labels, hashlib.sha256()
-        where = (labels.name, labels.recordings, dataset.camera_names, labels.pictures.template, dataset.options)
+        lenses = labels.cameras.distortion_models
+        where = (
+            labels.name,
+            labels.recordings,
+            lenses,
+            dataset.camera_names,
+            labels.pictures.template,
+            dataset.options,
+        )
         digest.update(repr(where).encode())
         cameras = labels.cameras
         tensors = (cameras.K, cameras.R, cameras.t_mm, cameras.distortion)
@@ -83,7 +91,6 @@ class KeptRowSamples(KeptSamples):
         return len(self.kept)
 
     def __getitem__(self, row: int) -> Sample:
-        read, _ = read_kept(self.kept.path(row), 0)
         truth = self.kept.dataset.without_pictures(int(self.kept.rows[row]))
-        cameras = replace(read.pop("cameras"), distortion_model=truth.cameras.distortion_model)
-        return replace(truth, images=torch.zeros(self.views, 3, 0, 0), cameras=cameras, **read)
+        read, _ = read_kept(self.kept.path(row), 0, truth.cameras.distortion_model)
+        return replace(truth, images=torch.zeros(self.views, 3, 0, 0), **read)

@@ -25,7 +25,7 @@ from trivox.geometry.triangulation.arrays import Settings
 from trivox.geometry.triangulation.engine import Task
 from trivox.geometry.triangulation.limits import NEAREST_MM, PARALLAX_SIN2, SINGULAR
 from trivox.geometry.triangulation.refinement import HUBER_PX, checked_positive, refined
-from trivox.geometry.triangulation.residuals import inverse_3x3, measured, per_frame, per_rig, usable_views
+from trivox.geometry.triangulation.residuals import inverse_3x3, measured, usable_views
 
 _STEPS = 100
 
@@ -77,9 +77,8 @@ def solved(task: Task, seen: Bool[Tensor, "B V J"], used: Bool[Tensor, "B V J"],
 def equations(task: Task, used: Bool[Tensor, "B V J"]) -> Float[Tensor, "B J R 4"]:
     """The R = 2 V weighted rows of each joint; zeros for a view that is not used."""
     clean = torch.where(used[..., None], task.points_px, 0.0)
-    rigs, cameras = len(task.cameras.K), task.cameras
-    undistorted = per_frame(cameras.undistorted_points(per_rig(clean, rigs)), len(clean))
-    P = cameras.pixel_from_world[..., None, :, :]
+    undistorted = task.cameras.undistorted_points(clean)
+    P = task.cameras.pixel_from_world[..., None, :, :]
     rows = undistorted[..., None] * P[..., 2:, :] - P[..., :2, :]
     weights = torch.where(used, task.weights, 0.0)
     # Only the ratio of weights matters: dividing by the largest keeps the squares in range.

@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trivox.geometry.cameras import SMALLEST_DEPTH_MM, Cameras
-from trivox.geometry.distortion import distort, distortion_jacobian
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation.engine import Task
 from trivox.geometry.triangulation.limits import LARGEST_PX, LARGEST_WEIGHT, SMALLEST_WEIGHT
@@ -23,61 +21,18 @@ def usable_views(task: Task) -> Bool[Tensor, "B V J"]:
     return seen & weighted
 
 
-def per_rig(t: Float[Tensor, "B V J *c"], rigs: int) -> Float[Tensor, "C V N *c"]:
-    """Join batch and joints where all frames share one rig: then each camera has one list of points."""
-    if rigs == t.shape[0]:
-        return t
-    return t.movedim(0, 1).flatten(1, 2)[None]
-
-
-def per_frame(t: Float[Tensor, "C V N *c"], frames: int) -> Float[Tensor, "B V J *c"]:
-    """The inverse of `per_rig`."""
-    if len(t) == frames:
-        return t
-    return t[0].unflatten(1, (frames, -1)).movedim(1, 0)
-
-
-def in_cameras(
-    points_mm: Float[Tensor, "B J 3"], cameras: Cameras, seen: Bool[Tensor, "B V J"]
-) -> Float[Tensor, "B V J 3"]:
-    """Camera coordinates; a harmless point where a view does not count, and never a depth of zero."""
-    in_cam = points_mm[:, None] @ cameras.R.mT + cameras.t_mm[..., None, :]
-    in_cam = torch.where(seen[..., None], in_cam, in_cam.new_tensor([0.0, 0.0, 1.0]))
-    depth = in_cam[..., 2:]
-    depth = torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)
-    return torch.cat([in_cam[..., :2], depth], dim=-1)
-
-
 def residuals_px(
     points_mm: Float[Tensor, "B J 3"], task: Task, seen: Bool[Tensor, "B V J"]
 ) -> Float[Tensor, "B V J 2"]:
     """Projection minus observation in pixels of the picture; 0 where not seen."""
-    cameras = task.cameras
-    in_cam = in_cameras(points_mm, cameras, seen)
-    normalised = in_cam[..., :2] / in_cam[..., 2:]
-    if cameras.has_distortion:
-        listed = per_rig(normalised, len(cameras.K))
-        listed = distort(listed, cameras.distortion, cameras.distortion_model)
-        normalised = per_frame(listed, len(task.points_px))
-    projected = cameras.pixels_from_normalised(normalised)
-    return torch.where(seen[..., None], projected - task.points_px, 0.0)
+    return torch.where(seen[..., None], task.cameras.project(points_mm[:, None]) - task.points_px, 0.0)
 
 
 def projection_slope(
     points_mm: Float[Tensor, "B J 3"], task: Task, seen: Bool[Tensor, "B V J"]
 ) -> Float[Tensor, "B V J 2 3"]:
     """Derivative of the picture's pixels with respect to the point, per mm; 0 where not seen."""
-    cameras = task.cameras
-    in_cam = in_cameras(points_mm, cameras, seen)
-    inverse_depth = 1 / in_cam[..., 2:, None]
-    normalised = in_cam[..., :2] / in_cam[..., 2:]
-    R = cameras.R[..., None, :, :]
-    slope = (R[..., :2, :] - normalised[..., None] * R[..., 2:, :]) * inverse_depth
-    if cameras.has_distortion:
-        lens = distortion_jacobian(per_rig(normalised, len(cameras.K)), cameras.distortion, cameras.distortion_model)
-        slope = per_frame(lens, len(task.points_px)) @ slope
-    slope = cameras.K[..., None, :2, :2] @ slope
-    return torch.where(seen[..., None, None], slope, 0.0)
+    return torch.where(seen[..., None, None], task.cameras.project_with_slope(points_mm[:, None])[1], 0.0)
 
 
 def measured(
