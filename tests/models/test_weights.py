@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from trivox.errors import InputError
-from trivox.models.weights import BUNDLED, SHA256, load_weights, read_safetensors
+from trivox.models.weights import BUNDLED, SHA256, load_weights, read_pickled, read_safetensors
 
 
 def saved(path: Path, network: nn.Module) -> Path:
