@@ -8,6 +8,7 @@ import pytest
 import torch
 from rigs import ring, standing_people
 
+from trivox.geometry.triangulation import triangulate
 from trivox.lift import METHODS, Method, lift
 
 V, J = 5, 17
@@ -49,7 +50,25 @@ def test_larger_pictures_change_only_the_pixels(method, factor):
     assert torch.equal(one.valid, other.valid) and torch.equal(one.inliers, other.inliers)
     torch.testing.assert_close(other.points_mm, one.points_mm, rtol=0, atol=1e-3)
     torch.testing.assert_close(other.reprojection_px, one.reprojection_px * factor, rtol=0, atol=1e-3 * factor)
-    torch.testing.assert_close(other.covariance_mm2, one.covariance_mm2, rtol=1e-4, atol=1e-9)
+    # A pixel of a larger picture is less.
+    torch.testing.assert_close(other.covariance_mm2 * factor**2, one.covariance_mm2, rtol=1e-4, atol=1e-9)
+
+
+def test_the_covariance_is_for_pixels_of_the_given_pictures():
+    """As that of `triangulate`, where views are judged alike; and what noise does to the answer, where they are not."""
+    _, points_px, scores, cameras, sides_px = seen_people()
+    scores[:, 1] = 0.5
+    plain = triangulate(points_px, cameras, scores, refine=True)
+    alike = lift(points_px, scores, cameras, torch.full_like(sides_px, 417.0), "linear")
+    torch.testing.assert_close(alike.covariance_mm2, plain.covariance_mm2, rtol=1e-5, atol=1e-9)
+    sides_px = sides_px * torch.tensor([1.0, 3.0, 0.4, 1.0, 2.0]).double()
+    steps_px = 0.01 * torch.eye(2 * V).double().reshape(2 * V, V, 1, 2) / scores[0, :, :1, None]
+    moved = lift(
+        points_px[0] + steps_px, scores[0].expand(2 * V, -1, -1), cameras, sides_px[:1].expand(2 * V, -1), "linear"
+    )
+    found = lift(points_px[0], scores[0], cameras, sides_px[0], "linear")
+    slopes = (moved.points_mm - found.points_mm) / 0.01  # (2 V, J, 3)
+    torch.testing.assert_close(torch.einsum("nji,njk->jik", slopes, slopes), found.covariance_mm2, rtol=0.02, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,8 @@
 
 A detector errs by a share of the person's size in the picture, not by a number of pixels. Each view is therefore
 scaled until the person spans the side of the network's input, so that one threshold in pixels *of that input*
-serves near and far cameras, small and large pictures; the errors returned are in pixels of the given pictures.
+serves near and far cameras, small and large pictures; the errors and the covariance returned are for pixels of the
+given pictures.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate, triangulate_ransac
+from trivox.geometry.triangulation.residuals import covariance_of_noise_mm2
 
 Method = Literal["ransac", "linear"]
 METHODS: tuple[Method, ...] = ("ransac", "linear")
@@ -29,6 +31,8 @@ THRESHOLD_PX = 16.0
 HUBER_PX = 8.0
 # Joints below this score are not where they seem to be.
 LEAST_SCORE = 0.15
+# What the covariance is stated for: the noise of a joint of score 1, in pixels of the given pictures.
+NOISE_PX = 1.0
 
 
 def lift(
@@ -44,7 +48,8 @@ def lift(
     """Triangulate people from corner-origin, distorted pixels; `cameras` is (V,), scores 0 mark absent joints.
 
     `crop_sides_px` is the side of the square crop a person fills in each view, in pixels of the picture; the
-    thresholds of RANSAC and of the refinement are in pixels of such a crop brought to 256.
+    thresholds of RANSAC and of the refinement are in pixels of such a crop brought to 256. `covariance_mm2` is for a
+    noise of 1 / score pixels of the given pictures, as that of `triangulate`.
     """
     factors = REFERENCE_PX / crop_sides_px.clamp_min(1.0)
     scaled = cameras.expanded(*factors.shape).scaled(factors[..., None].expand(*factors.shape, 2))
@@ -56,4 +61,7 @@ def lift(
         )
     else:
         found = triangulate(scaled_points, scaled, weights, refine=True, huber_px=huber_px)
-    return replace(found, reprojection_px=found.reprojection_px / factors[..., None])
+    used = torch.where(found.inliers, weights, 0.0)
+    noise_px = NOISE_PX * factors[..., None] / torch.where(found.inliers, weights, 1.0)
+    covariance_mm2 = covariance_of_noise_mm2(found.points_mm, scaled, used, torch.stack([noise_px, noise_px], -1))
+    return replace(found, reprojection_px=found.reprojection_px / factors[..., None], covariance_mm2=covariance_mm2)

@@ -28,6 +28,7 @@ from trivox.geometry.poses import Poses
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
 from trivox.geometry.smoothing import smoothed
+from trivox.lift import NOISE_PX
 from trivox.lift import Method as Lifting
 from trivox.models.checkpoints import TRAINED, description
 from trivox.models.configs import Model
@@ -106,7 +107,8 @@ def predict(
         recording = Recording(folder, work)
         learned = None if model is None else Learned.prepared(model, views.rig.upright_cameras, precision)
         _follow_all(views, recording, lifting, people, rate, learned)
-        result = _assemble(recording, views.rig, own, wanted, rate, job, smooth)
+        noise_px = NOISE_PX if learned is None else learned.noise_px
+        result = _assemble(recording, views.rig, own, wanted, rate, job, smooth, noise_px)
         for note in views.damage:
             say(note)
         if folder is not None:
@@ -168,9 +170,10 @@ def _assemble(
     fps: float,
     job: dict[str, Any],
     smooth: bool,
+    noise_px: float | None,
 ) -> Result:
     found = Followed.concatenated(list(recording.parts()))
-    poses = found.poses(torch.arange(len(found.valid)), own, fps, rig.up)
+    poses = found.poses(torch.arange(len(found.valid)), own, fps, rig.up, noise_px)
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):
         say(doubt)

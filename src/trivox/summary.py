@@ -106,8 +106,9 @@ def bone_spread_mm(poses: Poses) -> float | None:
     if not pairs:
         return None
     parent, child = torch.tensor(pairs).T
-    lengths_mm = (poses.points_mm[:, :, parent] - poses.points_mm[:, :, child]).norm(dim=-1).double()
     both = poses.valid[:, :, parent] & poses.valid[:, :, child]
+    lengths_mm = (poses.points_mm[:, :, parent] - poses.points_mm[:, :, child]).norm(dim=-1).double()
+    lengths_mm = torch.where(both, lengths_mm, 0.0)
     count = both.sum(0)
     mean = (lengths_mm * both).sum(0) / count.clamp_min(1)
     variance = ((lengths_mm - mean) ** 2 * both).sum(0) / count.clamp_min(1)

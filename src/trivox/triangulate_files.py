@@ -29,7 +29,7 @@ from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
-from trivox.lift import LEAST_SCORE, Method, lift
+from trivox.lift import LEAST_SCORE, NOISE_PX, Method, lift
 from trivox.options import DEFAULT_FPS, check_options
 from trivox.people.candidates import BYSTANDERS, CROP_MARGIN, Candidates, find_candidates, gathered
 from trivox.people.followed import Followed
@@ -95,7 +95,7 @@ def _triangulated(
     rate = fps or DEFAULT_FPS
     members = _followed_members(views, rig.cameras, frames, people, rate)
     found = _lifted(views, rig.cameras, frames, members, method)
-    poses = found.poses(frames, views[0].skeleton, rate, rig.up)
+    poses = found.poses(frames, views[0].skeleton, rate, rig.up, NOISE_PX)
     if not poses.valid.any():
         some = frames[torch.linspace(0, len(frames) - 1, min(len(frames), _MOST_EXAMINED)).long()]
         cause = why_nobody(detections_at(views, some), rig.cameras, rig.names) or (

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int64
 
 from trivox.data.scene_folders import SceneFolder, Stated
@@ -67,12 +68,13 @@ def read_truth(scene: SceneFolder, stated: Stated) -> SceneTruth | None:
 def _of_poses(path: Path) -> SceneTruth:
     poses = load_poses(path)
     frame, person = np.nonzero(poses.valid.any(-1).numpy())
+    points_mm = torch.where(poses.valid[..., None], poses.points_mm, 0.0).double().numpy()
     return SceneTruth(
         path,
         poses.skeleton,
         poses.frames.numpy()[frame],
         person.astype(np.int64),
-        poses.points_mm.double().numpy()[frame, person],
+        points_mm[frame, person],
         poses.valid.numpy()[frame, person],
         poses.confidence.double().numpy()[frame, person],
         None if poses.up is None else tuple(poses.up.tolist()),

@@ -12,6 +12,7 @@ import yaml
 
 from trivox.base.reading import read_bytes
 from trivox.errors import InputError
+from trivox.geometry.triangulated import FARTHEST_MM
 
 _LARGEST_TEXT = 2**29  # hours of joints as JSON
 _LARGEST_YAML = 1_000_000  # calibrations of hundreds of cameras; it is read at a tenth of a megabyte a second
@@ -78,6 +79,15 @@ def numbers(value: Any, path: Path, what: str) -> np.ndarray:
     except (ValueError, TypeError, OverflowError):
         pass  # ragged
     raise InputError(f"{path}: {what} should be a rectangular list of numbers; write the file again")
+
+
+def check_places(points_mm: np.ndarray, path: Path) -> None:
+    """Refuse numbers that no place of a person can have, in millimetres; NaN is no place at all."""
+    if (np.abs(points_mm) > FARTHEST_MM).any():
+        raise InputError(
+            f"{path} has a joint {float(np.nanmax(np.abs(points_mm))):g} mm away, farther than "
+            f"{FARTHEST_MM / 1e6:g} km; correct the file, or its unit"
+        )
 
 
 def whole(value: Any, path: Path, what: str) -> int:

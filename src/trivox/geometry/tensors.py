@@ -48,12 +48,14 @@ class TensorDataclass:
 
     @classmethod
     def stack(cls, items: Sequence[Some]) -> Some:
-        """Join equal-shaped objects along a new first axis. Fields that are not tensors come from the first."""
+        """Join equal-shaped objects along a new first axis. Fields that are no tensors come from the first, and are
+        None where any has None."""
         return cls._joined(items, torch.stack)
 
     @classmethod
     def concatenated(cls, items: Sequence[Some]) -> Some:
-        """Join objects along their first axis. Fields that are not tensors come from the first."""
+        """Join objects along their first axis. Fields that are no tensors come from the first, and are None where any
+        has None."""
         return cls._joined(items, torch.cat)
 
     @classmethod
@@ -63,7 +65,9 @@ class TensorDataclass:
         joined: dict[str, Any] = {}
         for f in fields(first):  # type: ignore[arg-type]
             values = [getattr(item, f.name) for item in items]
-            if isinstance(values[0], Tensor):
+            if any(value is None for value in values):
+                joined[f.name] = None
+            elif isinstance(values[0], Tensor):
                 joined[f.name] = join(values)
             elif isinstance(values[0], TensorDataclass):
                 joined[f.name] = type(values[0])._joined(values, join)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from trivox.geometry.tensors import TensorDataclass
 
+# Nobody is farther from the world's origin than this, and no camera: a thousand kilometres.
+FARTHEST_MM = 1e9
+
 
 @dataclass(frozen=True)
 class Triangulated(TensorDataclass):

@@ -19,6 +19,7 @@ from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation import triangulate
 from trivox.geometry.triangulation.refinement import checked_positive
+from trivox.geometry.triangulation.residuals import covariance_of_noise_mm2
 from trivox.models.backbones import BackboneOutput
 from trivox.models.profile import TRIVOX, Profile
 from trivox.models.views import (
@@ -144,11 +145,16 @@ class Algebraic(nn.Module):
         refine = {} if self.huber_px is None else {"refine": True, "huber_px": self.huber_px}
         seen = self.profile.seen(cameras)
         found = triangulate(points_px, seen, weights, homogeneous=self.profile.homogeneous, **refine)
+        # The weights steer the answer; they say nothing of pixels.
+        a_pixel = torch.ones_like(found.points_mm[:, None, :1, :2]).expand(-1, weights.shape[1], -1, -1)
+        used_weights = torch.where(found.inliers, weights, 0.0).to(found.points_mm)
+        covariance_mm2 = covariance_of_noise_mm2(found.points_mm, seen.to(found.points_mm.dtype), used_weights, a_pixel)
         used = found.inliers.to(confidences)
         trust = (confidences * used).sum(1) / used.sum(1).clamp_min(1)
         return replace(
             found,
             confidence=trust,
+            covariance_mm2=covariance_mm2,
             points_px=torch.where(view_mask[..., None, None], points_px, 0.0),
             scores=trusted(views, view_mask),
             heatmaps=read.maps,

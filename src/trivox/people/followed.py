@@ -70,6 +70,9 @@ class Followed(TensorDataclass):
             found.reprojection_px,
         )
 
-    def poses(self, frames: Int[Tensor, "F"], skeleton: Skeleton, fps: float, up: Tensor | None) -> Poses:
-        """The 3D part, of F frames."""
-        return Poses(self.points_mm, self.valid, self.confidence, frames, skeleton, fps, up, self.covariance_mm2)
+    def poses(
+        self, frames: Int[Tensor, "F"], skeleton: Skeleton, fps: float, up: Tensor | None, noise_px: float | None
+    ) -> Poses:
+        """The 3D part, of F frames; `noise_px` is what its covariance is for, see `Poses`."""
+        joints = (self.points_mm, self.valid, self.confidence)
+        return Poses(*joints, frames, skeleton, fps, up, self.covariance_mm2, noise_px)

@@ -23,6 +23,8 @@ from trivox.geometry.axes import moved_points, upright_from_world
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import COCO_17, Skeleton, root_points
 from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulation.residuals import covariance_of_noise_mm2
+from trivox.lift import NOISE_PX
 from trivox.models.backbones import MoveNetBackbone
 from trivox.models.configs import Model
 from trivox.models.folded import folded
@@ -162,7 +164,7 @@ class Learned:
         world_from_model = torch.linalg.inv(self.model_from_world)
         turn = world_from_model[:3, :3]
         points_mm = torch.where(known[..., None], moved_points(found.points_mm.double(), world_from_model), 0.0)
-        covariance_mm2 = turn @ found.covariance_mm2.double() @ turn.mT
+        covariance_mm2 = turn @ self._covariance_mm2(found, boxes) @ turn.mT
         boxes = _somewhere(boxes)
         in_crop = found.points_px.double() * self._pixels_per_crop_pixel(boxes)[..., None, :]
         points_px = self.model.profile.recorded_points(in_crop + boxes[..., None, :2])
@@ -178,6 +180,20 @@ class Learned:
             used,
             torch.where(used, missed_px, 0.0),
         )
+
+    @property
+    def noise_px(self) -> float | None:
+        """What the covariance is stated for, see `Poses`; a volumetric model estimates its own."""
+        return None if isinstance(self.model, Volumetric) else NOISE_PX
+
+    def _covariance_mm2(self, found: Triangulated, boxes: Int[Tensor, "P V 4"]) -> Float[Tensor, "P J 3 3"]:
+        """That of a pixel of the pictures, which is some of the crops'."""
+        if self.noise_px is None:
+            return found.covariance_mm2.double()
+        cameras = self.model.profile.seen(self._of_crops(boxes)[0]).to("cpu", torch.float64)
+        weights = found.inliers.double() if found.view_weights is None else found.view_weights.double() * found.inliers
+        noise_px = self.noise_px / self._pixels_per_crop_pixel(_somewhere(boxes))
+        return covariance_of_noise_mm2(found.points_mm.double(), cameras, weights, noise_px[..., None, :])
 
 
 def _can_follow(model: Model) -> bool:

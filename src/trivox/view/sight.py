@@ -71,7 +71,8 @@ class Looker:
 
     def look(self, instant: Instant) -> Sight | None:
         """What the model sees of the instant's people; None where no view shows any."""
-        found = Track(instant.found.points_mm.double(), instant.found.valid)
+        people = instant.found
+        found = Track(torch.where(people.valid[..., None], people.points_mm.double(), 0.0), people.valid)
         there = torch.tensor([picture is not None for picture in instant.pictures])
         boxes = boxes_around(found.points_mm, found.valid, _sized(instant)) * there[None, :, None]
         seen = (boxes[..., 2] > boxes[..., 0]).any(-1)

@@ -18,6 +18,7 @@ from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 from trivox.files.mat5 import variable_of_mat
 from trivox.files.npz import BROKEN
+from trivox.files.text import check_places
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import LSP_14
 
@@ -34,8 +35,9 @@ def load_actors_mat(path: Path) -> Poses:
         raise InputError(f"{path}: actor3D should hold actors with the same number of frames; give the whole file")
     points_mm = np.array([[_joints(frame, path) for frame in frames] for frames in actors]).swapaxes(0, 1) * _MM_PER_M
     valid = np.all(np.isfinite(points_mm), axis=-1)
+    check_places(points_mm[valid], path)
     return Poses(
-        torch.from_numpy(np.where(valid[..., None], points_mm, 0)),
+        torch.from_numpy(points_mm),
         torch.from_numpy(valid),
         torch.from_numpy(valid.astype(np.float64)),
         torch.arange(len(points_mm)),

@@ -16,7 +16,7 @@ import torch
 
 from trivox.errors import InputError
 from trivox.files.poses.document import FORMAT
-from trivox.files.text import numbers, read_json, whole
+from trivox.files.text import check_places, numbers, read_json, whole
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
 
@@ -50,6 +50,7 @@ def load_mvor(path: Path) -> Poses:
             continue
         valid[frame, person] = joints[:, 3] > 0
         points[frame, person] = np.where(joints[:, 3:] > 0, joints[:, :3], 0)
+    check_places(points, path)
     tensors = map(torch.from_numpy, (points, valid, valid.astype(np.float64), np.arange(shape[0])))
     return Poses(*tensors, skeleton=MVOR_10, fps=1.0)
 

@@ -9,6 +9,7 @@ import torch
 
 from trivox.errors import InputError
 from trivox.files.npz import Fields, skeleton_arrays, to_numpy, write_npz
+from trivox.files.text import check_places
 from trivox.geometry.poses import Poses
 
 FORMAT = "trivox poses 1"
@@ -16,12 +17,11 @@ FORMAT = "trivox poses 1"
 
 def save_native(poses: Poses, path: Path) -> None:
     """Write every field. Schema: docs/formats.md."""
-    valid = to_numpy(poses.valid)
     arrays = {
         "format": np.array(FORMAT),
         "units": np.array("mm"),
-        "points_mm": np.where(valid[..., None], to_numpy(poses.points_mm), np.nan),
-        "valid": valid,
+        "points_mm": to_numpy(poses.points_mm),
+        "valid": to_numpy(poses.valid),
         "confidence": to_numpy(poses.confidence),
         "frames": to_numpy(poses.frames),
         "fps": np.array(float(poses.fps)),
@@ -30,8 +30,9 @@ def save_native(poses: Poses, path: Path) -> None:
     if poses.up is not None:
         arrays["up"] = to_numpy(poses.up)
     if poses.covariance_mm2 is not None:
-        covariance = to_numpy(poses.covariance_mm2)
-        arrays["covariance_mm2"] = np.where(valid[..., None, None], covariance, np.nan)
+        arrays["covariance_mm2"] = to_numpy(poses.covariance_mm2)
+        noise_px = poses.covariance_noise_px
+        arrays["covariance_noise_px"] = np.array(np.nan if noise_px is None else float(noise_px))
     write_npz(path, arrays)
 
 
@@ -45,6 +46,7 @@ def load_native(path: Path) -> Poses:
     fps = float(fields.array("fps", "f", ""))
     up = fields.array("up", "f", "3") if "up" in fields else None
     covariance = fields.array("covariance_mm2", "f", "F P J 3 3") if "covariance_mm2" in fields else None
+    noise_px = float(fields.array("covariance_noise_px", "f", "")) if "covariance_noise_px" in fields else np.nan
     finite = [points[valid], confidence, fps, *([up] if up is not None else [])]
     if covariance is not None:
         finite.append(covariance[valid])
@@ -52,18 +54,17 @@ def load_native(path: Path) -> Poses:
         raise InputError(f"{path} has numbers that are not finite, or no frame rate; write it again")
     if up is not None and abs(np.linalg.norm(up) - 1) > 1e-3:
         raise InputError(f"{path}: 'up' should be a vector of length 1, not {up.tolist()}; write it again")
+    if noise_px <= 0 or noise_px == np.inf:
+        raise InputError(f"{path}: 'covariance_noise_px' is {noise_px}, expected pixels, or NaN; write it again")
+    check_places(points[valid], path)
     return Poses(
-        _zeroed(points, valid),
+        torch.from_numpy(points),
         torch.from_numpy(valid),
         torch.from_numpy(confidence),
         torch.from_numpy(frames),
         skeleton,
         fps,
         None if up is None else torch.from_numpy(up),
-        None if covariance is None else _zeroed(covariance, valid),
+        None if covariance is None else torch.from_numpy(covariance),
+        None if np.isnan(noise_px) else noise_px,
     )
-
-
-def _zeroed(values: np.ndarray, valid: np.ndarray) -> torch.Tensor:
-    """NaN lives in files only: zero where not valid."""
-    return torch.from_numpy(np.where(valid.reshape(*valid.shape, *[1] * (values.ndim - 3)), values, 0))

@@ -12,6 +12,7 @@ import torch
 
 from trivox.errors import InputError
 from trivox.files.npz import Archive, read_npz
+from trivox.files.text import check_places
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import skeleton_of
 
@@ -42,8 +43,9 @@ def load_plain(path: Path) -> Poses | None:
             f"{path}: frames should be rising numbers from 0, one per pose, and fps a rate; write it again"
         )
     valid = np.all(np.isfinite(points), axis=-1)
+    check_places(points[valid], path)
     return Poses(
-        torch.from_numpy(np.where(valid[..., None], points, 0)),
+        torch.from_numpy(points),
         torch.from_numpy(valid),
         torch.from_numpy(valid.astype(points.dtype)),
         torch.from_numpy(frames.astype(np.int64)),

@@ -17,7 +17,7 @@ import torch
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
 from trivox.files.joint_names import matched_joints
-from trivox.files.text import read_text, whole
+from trivox.files.text import check_places, read_text, whole
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import Skeleton
 
@@ -58,7 +58,8 @@ def load_csv(path: Path, skeleton: Skeleton | None) -> Poses:
     table[place] = _places(rows, numbers, path)
     table = joints.picked(table, axis=2)
     valid = np.all(np.isfinite(table), axis=-1)
-    table = np.where(valid[..., None], table, 0)
+    check_places(table[valid][:, :3], path)
+    table[~valid] = 0
     return Poses(
         *map(torch.from_numpy, (table[..., :3].copy(), valid, table[..., 3].copy(), frames)),
         skeleton=joints.skeleton,

@@ -18,7 +18,7 @@ from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
 from trivox.files.joint_names import matched_joints
 from trivox.files.npz import to_numpy
-from trivox.files.text import read_text, whole
+from trivox.files.text import check_places, read_text, whole
 from trivox.geometry.axes import y_up_from_world
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import Skeleton
@@ -85,8 +85,9 @@ def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
         raise InputError(f"{path} has frame numbers that do not rise; write it again")
     points = joints.picked(table[:, 2:].reshape(len(rows), 1, -1, 3) * scale, axis=2)
     valid = np.all(np.isfinite(points), axis=-1)
+    check_places(points[valid], path)
     return Poses(
-        torch.from_numpy(np.where(valid[..., None], points, 0)),
+        torch.from_numpy(points),
         torch.from_numpy(valid),
         torch.from_numpy(valid.astype(np.float64)),
         torch.from_numpy(frames),

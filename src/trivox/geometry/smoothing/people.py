@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ _WORST_KNOWN_MM = 20.0
 _WORST_BONE = 2.0
 
 
-def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
+def smoothed(poses: Poses | Any, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
     """The same people, smoothed over time as far as the data themselves tell noise from motion; without lag.
 
     Measurements count by `covariance_mm2` (without it by confidence: the noise is taken as 1 / confidence); a joint of
@@ -35,6 +36,8 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
 
     Raises `InputError` for a `longest_gap_s` that is no length of time.
     """
+    if not isinstance(poses, Poses):
+        raise InputError(f"poses are of type {type(poses).__name__}, expected trivox.Poses, as trivox.load_poses gives")
     if not 0 <= longest_gap_s < float("inf"):
         raise InputError(f"a gap of {longest_gap_s} s cannot be; give seconds from 0 up, for example 0.25")
     measured = poses.valid & (poses.confidence > 0)
@@ -59,6 +62,7 @@ def smoothed(poses: Poses, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
         poses,
         points_mm=torch.where(known_there[..., None], torch.from_numpy(points).to(like), like),
         valid=poses.valid | known_there,
+        covariance_noise_px=None,
         confidence=torch.where(measured, poses.confidence, 0),
         covariance_mm2=torch.where(
             known_there[..., None, None], torch.from_numpy(covariance).to(like), raw_covariance.to(like)

@@ -21,10 +21,10 @@ from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import LENS_COLUMNS, inverse_2x2
 from trivox.geometry.rig import Rig
 from trivox.geometry.tensors import as_tensor
-from trivox.geometry.triangulated import Triangulated
+from trivox.geometry.triangulated import FARTHEST_MM, Triangulated
 from trivox.geometry.triangulation.arrays import CameraArrays, Results, Settings, scratch
 from trivox.geometry.triangulation.joint_kernel import triangulate_joints
-from trivox.geometry.triangulation.limits import FARTHEST_MM, MAX_SEARCH_VIEWS
+from trivox.geometry.triangulation.limits import MAX_SEARCH_VIEWS
 
 # Below this many joints a second thread costs more than it saves.
 _JOINTS_PER_THREAD = 500

@@ -10,8 +10,6 @@ PARALLAX_SIN2 = 1e-4
 # A pivot this small beside the trace may be nothing but rounding: of parallel rays the least squares leave a direction
 # open, and what stands there would look like a point.
 SINGULAR = 1e-14
-# Nobody is farther from the world's origin than this, and no camera: a thousand kilometres.
-FARTHEST_MM = 1e9
 # No point lies nearer to a camera's centre than this. Two lenses at one place "meet" at their common centre.
 NEAREST_MM = 10.0
 # All pairs of so many views at most (120 pairs); the consensus is still counted over all views.

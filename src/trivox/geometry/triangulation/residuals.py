@@ -75,6 +75,28 @@ def covariance_mm2(
     return torch.where(valid[..., None, None], inverse_3x3(information), 0.0)
 
 
+def covariance_of_noise_mm2(
+    points_mm: Float[Tensor, "*b J 3"],
+    cameras: Cameras,
+    weights: Float[Tensor, "*b V J"],
+    noise_px: Float[Tensor, "*b V _ 2"],
+) -> Float[Tensor, "*b J 3 3"]:
+    """What a noise of `noise_px` in x and y does to points found with these weights, 0 for a view not used; to first
+    order. Zeros where fewer than two views are used.
+
+    Where views are judged otherwise than by their noise, as by the person's size in them, the answer is not the
+    inverse H of sum w^2 J^T J but H (sum w^4 noise^2 J^T J) H (Huber's sandwich).
+    """
+    _, slope = cameras.project_with_slope(points_mm)
+    slope = torch.where((weights > 0)[..., None, None], slope, 0.0) * weights[..., None, None]
+    shaken = slope * (weights[..., None] * noise_px)[..., None]
+    information, shaking = (torch.einsum("...vjki,...vjkn->...jin", rows, rows) for rows in (slope, shaken))
+    enough = ((weights > 0).sum(-2) >= 2)[..., None, None]
+    identity = torch.eye(3, dtype=slope.dtype, device=slope.device)
+    inverse = inverse_3x3(torch.where(enough, information, identity))
+    return torch.where(enough, inverse @ shaking @ inverse, 0.0)
+
+
 def inverse_3x3(m: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
     """Closed-form inverse by cross products of the rows; zeros for a singular matrix."""
     a, b, c = m.unbind(-2)

@@ -28,6 +28,10 @@ def rotation_about(axis: Float[Tensor, "*#b 3"], angle_rad: Float[Tensor, "*#b"]
     return torch.eye(3, dtype=axis.dtype, device=axis.device) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
+# A kilometre: people are smaller.
+LARGEST_SIDE_MM = 1e6
+
+
 @dataclass(frozen=True)
 class Cube:
     """The space in which a volumetric network looks for a person.
@@ -46,8 +50,10 @@ class Cube:
     exchanged: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.side_mm < float("inf"):
-            raise InputError(f"a cube of side {self.side_mm} mm was given; give a positive number of millimetres")
+        if not 0 < self.side_mm <= LARGEST_SIDE_MM:
+            raise InputError(
+                f"a cube of side {self.side_mm} mm was given; give millimetres, above 0 and at most {LARGEST_SIDE_MM:g}"
+            )
         if len(self.xyz) != 3 or min(self.xyz) < 2:
             raise InputError(f"a cube of {self.size} voxels was given; give at least 2 along each of three axes")
         if self.up not in get_args(Axis):
