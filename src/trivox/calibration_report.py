@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trivox.geometry.distortion import turning_reach
+from trivox.geometry.distortion import FEWEST_KEPT_TERMS, GIVEN_TERMS, DistortionModel, turning_reach
 from trivox.geometry.rig import Rig
 
 _CLOSEST_MM = 50.0
@@ -35,6 +35,7 @@ class CameraFacts:
     view_deg: tuple[float, float] | None
     position_mm: tuple[float, float, float]
     looks: tuple[float, float, float]
+    lens: str
     distortion: tuple[float, ...]
     quarter_turns: int
     height_mm: float | None
@@ -65,12 +66,36 @@ def camera_facts(rig: Rig) -> list[CameraFacts]:
             view_deg=None if views is None else (views[i, 0].item(), views[i, 1].item()),
             position_mm=_triple(positions[i]),
             looks=_triple(cameras.R[i, 2]),
-            distortion=tuple(cameras.distortion[i].tolist()),
+            lens=lens,
+            distortion=terms,
             quarter_turns=rig.quarter_turns[i],
             height_mm=None if heights is None else heights[i],
         )
-        for i, name in enumerate(rig.names)
+        for i, (name, (lens, terms)) in enumerate(zip(rig.names, _lenses(rig), strict=True))
     ]
+
+
+def _lenses(rig: Rig) -> list[tuple[str, tuple[float, ...]]]:
+    """The lens of each camera in words, and its coefficients without the zeros that longer lenses of the rig need."""
+    rows = rig.cameras.distortion.double().tolist()
+    return [_lens(row, model) for row, model in zip(rows, rig.cameras.distortion_models, strict=True)]
+
+
+def _lens(row: list[float], model: DistortionModel) -> tuple[str, tuple[float, ...]]:
+    used = max((i + 1 for i, term in enumerate(row) if term), default=0)
+    count = next(n for n in GIVEN_TERMS[model] if n >= max(used, FEWEST_KEPT_TERMS[model]))
+    if model != "fisheye" and not used:
+        return "no distortion", ()
+    title = {"opencv": "OpenCV", "human36m": "Human3.6M", "fisheye": "fisheye (Kannala-Brandt)"}[model]
+    return f"{title}, {count} terms", tuple(row[:count])
+
+
+def lenses(rig: Rig) -> str:
+    """Which cameras have which lens, in one line."""
+    cameras: dict[str, list[str]] = {}
+    for name, (lens, _) in zip(rig.names, _lenses(rig), strict=True):
+        cameras.setdefault(lens, []).append(name)
+    return "lenses: " + "; ".join(f"{', '.join(names)}: {lens}" for lens, names in cameras.items())
 
 
 def rig_facts(rig: Rig) -> RigFacts:
@@ -112,7 +137,8 @@ _HEADER = (
     "looks along",
     "height mm",
     "turns",
-    "distortion (k1 k2 p1 p2 k3)",
+    "lens",
+    "distortion",
 )
 
 
@@ -126,7 +152,8 @@ def _row(facts: CameraFacts) -> tuple[str, ...]:
         " ".join(f"{value:+z.2f}" for value in facts.looks),
         "unknown" if facts.height_mm is None else f"{facts.height_mm:z.0f}",
         str(facts.quarter_turns),
-        " ".join(f"{value:.4g}" for value in facts.distortion) if any(facts.distortion) else "none",
+        facts.lens,
+        " ".join(f"{value:.4g}" for value in facts.distortion) or "none",
     )
 
 

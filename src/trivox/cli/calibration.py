@@ -33,6 +33,8 @@ class Convert(WithRig):
     """Format to write (docs/formats.md)."""
     out_units: Units = None
     """Unit to write, for formats that leave it open."""
+    fit_lenses: bool = False
+    """Fit lenses that the format cannot say by others, where they agree within 0.1 px all over the picture."""
 
     def run(self) -> None:
         from trivox.calibration_report import check
@@ -43,7 +45,7 @@ class Convert(WithRig):
         rig = self.load_rig()
         for note in (*rig.notes, *check(rig).faults):
             say(note)
-        save_rig(rig, self.out, format=self.format, units=self.out_units)
+        save_rig(rig, self.out, format=self.format, units=self.out_units, fit_lenses=self.fit_lenses)
         print(f"wrote {self.out}")
 
 
@@ -52,9 +54,11 @@ class Check(WithRig):
     """Look for faults in a calibration. Exit code 1 where there are any."""
 
     def run(self) -> None:
-        from trivox.calibration_report import check
+        from trivox.calibration_report import check, lenses
 
-        findings = check(self.load_rig())
+        rig = self.load_rig()
+        findings = check(rig)
+        print(lenses(rig))
         for sentence in (*findings.faults, *findings.remarks):
             print(sentence)
         if findings.faults:

@@ -35,6 +35,7 @@ from trivox.files.calibrations.records import (
     UpAxis,
 )
 from trivox.files.calibrations.voxelpose import VOXELPOSE
+from trivox.files.calibrations.written_lenses import with_written_lenses
 from trivox.geometry.rig import Rig, camera_name
 
 # Asked in this order; each looks for marks that those before it lack.
@@ -93,7 +94,11 @@ def load_rig(
     own_units = _units(file_rig, units, document)
     placed = file_rig if up is None else replace(file_rig, up=AXES[up])
     rig = rig_from(placed, document.where, own_units, _positive(image_size))
-    notes = (*_uncalibrated(file_rig, document), *_habits(file_rig, rig, units, up, document))
+    notes = (
+        *_lens_notes(file_rig, document),
+        *_uncalibrated(file_rig, document),
+        *_habits(file_rig, rig, units, up, document),
+    )
     return replace(rig, notes=notes)
 
 
@@ -103,13 +108,15 @@ def save_rig(
     *,
     units: Units | None = None,
     format: str | None = None,
+    fit_lenses: bool = False,
 ) -> None:
     """Write a calibration, whole or not at all.
 
     Without `format` the name decides: `.toml` is our own format, `.qca.txt` Qualisys, `.yml`, `.yaml` and
-    `.xml` OpenCV, a folder or `intri.yml` EasyMocap. `units` is for formats that leave the unit open. Raises
-    `InputError` where the format cannot say what the rig holds (nothing is lost silently), or the file cannot
-    be written.
+    `.xml` OpenCV, a folder or `intri.yml` EasyMocap. `units` is for formats that leave the unit open. `fit_lenses`
+    replaces lenses that the format cannot say by one fitted to them, where that agrees within 0.1 px over the whole
+    picture. Raises `InputError` where the format cannot say what the rig holds (nothing is lost silently), or the
+    file cannot be written.
     """
     path = Path(path)
     form = _by_name(path) if format is None else _named(format)
@@ -118,6 +125,7 @@ def save_rig(
     file_rig = file_rig_from(rig, units or form.units, form.first_pixel)
     check_cameras(file_rig, "the rig to write")
     refuse_unsayable(file_rig, form)
+    file_rig = with_written_lenses(file_rig, form, fit_lenses)
     for file, text in form.write(file_rig, path).items():
         with atomic_write(file) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -198,6 +206,12 @@ def _uncalibrated(file_rig: FileRig, document: Document) -> list[str]:
         f"camera {camera.name[:80]} of {document.path.name} {camera.lacks}, and is left out"
         for camera in file_rig.uncalibrated
     ]
+
+
+def _lens_notes(file_rig: FileRig, document: Document) -> list[str]:
+    bare = [camera.name[:80] for camera in file_rig.cameras if not camera.lens.stated]
+    some = ", ".join(bare[:8]) + (", ..." if len(bare) > 8 else "")
+    return [f"{document.path.name} gives no lens terms for {some}: read without distortion"] if bare else []
 
 
 def _habits(file_rig: FileRig, rig: Rig, units: Units | None, up: UpAxis | None, document: Document) -> Iterator[str]:

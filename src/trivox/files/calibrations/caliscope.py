@@ -1,4 +1,4 @@
-"""caliscope's `camera_array.toml`: metres, `x_cam = R x + t`, OpenCV's five distortion terms.
+"""caliscope's `camera_array.toml`: metres, `x_cam = R x + t`, OpenCV's distortion, `fisheye` or not.
 
 `rotation_count` says how the camera is mounted: that many quarter turns, clockwise where positive, make its
 picture upright (looked at in real recordings); videos and calibration stay unturned. Cameras are numbered;
@@ -16,6 +16,7 @@ import tomli_w
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import lens_of
 from trivox.files.calibrations.records import NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import matrix_from_vector
 from trivox.files.calibrations.tables import Table
@@ -36,15 +37,15 @@ def _camera_tables(document: Document) -> dict[str, Any]:
 
 def _read(document: Document) -> FileRig:
     tables = [Table(value, f"{document.where}, camera {key[:80]!r}") for key, value in _camera_tables(document).items()]
-    return FileRig.of((_camera(table) for table in tables if not table.flag("ignore")), units="m")
+    shared = document.content
+    return FileRig.of((_camera(table, shared) for table in tables if not table.flag("ignore")), units="m")
 
 
-def _camera(table: Table) -> FileCamera | Uncalibrated:
+def _camera(table: Table, shared: dict[str, Any]) -> FileCamera | Uncalibrated:
     name = f"{'port' if 'port' in table else 'cam'}_{table.whole('port', 'cam_id')}"
     for lacks, keys in ((NO_LENS, ("matrix",)), (NO_POSE, ("rotation", "translation"))):
         if table.lacks(*keys):
             return Uncalibrated(name, lacks)
-    table.refuse_fisheye()
     rotation = table.get("rotation")
     is_vector = isinstance(rotation, list) and len(rotation) == 3 and not isinstance(rotation[0], list)
     return FileCamera(
@@ -52,7 +53,7 @@ def _camera(table: Table) -> FileCamera | Uncalibrated:
         K=table.matrix("matrix"),
         R=matrix_from_vector(table.vector("rotation", length=3)) if is_vector else table.matrix("rotation"),
         t=table.vector("translation", length=3),
-        distortion=table.distortion("distortions"),
+        lens=lens_of(table, "distortions", shared=shared),
         image_hw=table.size_hw("size"),
         quarter_turns=table.whole("rotation_count"),
     )
@@ -78,7 +79,8 @@ def _camera_table(camera: FileCamera) -> tuple[str, dict[str, Any]]:
         "ignore": False,
         "size": [width, height],
         "matrix": camera.K.tolist(),
-        "distortions": camera.distortion.tolist(),
+        "fisheye": camera.lens.model == "fisheye",
+        "distortions": camera.lens.terms.tolist(),
         "translation": camera.t.tolist(),
         "rotation": camera.R.tolist(),
     }
@@ -93,4 +95,5 @@ CALISCOPE = Format(
     units="m",
     needs_size=True,
     keeps_turns=True,
+    lens_models=("opencv", "fisheye"),
 )

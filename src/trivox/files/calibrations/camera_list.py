@@ -1,9 +1,10 @@
 """The general JSON list: one object a camera, `x_cam = R X + t`, OpenCV's conventions.
 
-    [{"id": 1, "name": "left", "K" or "k": 3x3, "R": 3x3, "t_mm": 3 numbers, "dist": [k1, k2, p1, p2, k3],
-      "image_size": [width, height]}, ...]
+    [{"id": 1, "name": "left", "K" or "k": 3x3, "R": 3x3, "t_mm": 3 numbers, "dist": [k1, k2, p1, p2, k3, ...],
+      "fisheye": true, "image_size": [width, height]}, ...]
 
-`name` may be left out (the id is the name then), and so may `image_size`. A translation under `t` has no
+`name` may be left out (the id is the name then), and so may `image_size`, `dist` (no distortion) and `fisheye` (the
+four terms of `dist` are those of a fisheye). A translation under `t` has no
 unit: the caller must state it; one under `t_mm` is in millimetres. No axis is up.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import lens_of
 from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -41,7 +43,7 @@ def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
         K=named.matrix("K", "k"),
         R=named.matrix("R"),
         t=named.vector("t_mm", "t", length=3),
-        distortion=named.distortion("dist"),
+        lens=lens_of(named, "dist"),
         image_hw=named.size_hw("image_size") if "image_size" in named else None,
     )
 
@@ -52,6 +54,7 @@ def _write(rig: FileRig, path: Path) -> dict[Path, str]:
 
 
 def _camera_table(number: int, camera: FileCamera, translation_key: str) -> dict[str, Any]:
+    lens = {"fisheye": True} if camera.lens.model == "fisheye" else {}
     size = {} if camera.image_hw is None else {"image_size": list(camera.image_hw[::-1])}
     return {
         "id": number,
@@ -59,7 +62,8 @@ def _camera_table(number: int, camera: FileCamera, translation_key: str) -> dict
         "K": camera.K.tolist(),
         "R": camera.R.tolist(),
         translation_key: camera.t.tolist(),
-        "dist": camera.distortion.tolist(),
+        "dist": camera.lens.terms.tolist(),
+        **lens,
         **size,
     }
 
@@ -72,4 +76,5 @@ CAMERA_LIST = Format(
     write=_write,
     units="mm",
     other_units=True,
+    lens_models=("opencv", "fisheye"),
 )

@@ -43,8 +43,9 @@ def _name_fault(name: str) -> str | None:
 
 
 def _number_fault(camera: FileCamera) -> str | None:
-    for key in ("K", "R", "t", "distortion"):
-        if not np.isfinite(getattr(camera, key)).all():
+    numbers = {"K": camera.K, "R": camera.R, "t": camera.t, "the lens": camera.lens.terms}
+    for key, values in numbers.items():
+        if not np.isfinite(values).all():
             return f"{key} holds a number that is infinite or none at all; calibrate again"
     return None
 

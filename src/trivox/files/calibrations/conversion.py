@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trivox.errors import InputError
 from trivox.files.calibrations.checks import check_cameras
+from trivox.files.calibrations.lenses import FileLens
 from trivox.files.calibrations.records import AXES, MM_PER_UNIT, FileCamera, FileRig, Format, Units
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.distortion import GIVEN_TERMS, DistortionModel
 from trivox.geometry.rig import Rig
 
 
@@ -16,22 +21,22 @@ def rig_from(file_rig: FileRig, where: str, units: Units, image_hw: tuple[int, i
     """The checked rig: millimetres, corner pixels, float64. Raises `InputError` for impossible cameras."""
     cameras = file_rig.cameras
     check_cameras(file_rig, where)
-    K = torch.tensor(np.stack([camera.K for camera in cameras]))
-    K[:, :2, 2] += 0.5 - file_rig.first_pixel
+    sizes = _sizes(cameras, where, image_hw)
+    single = [_cameras_of(camera, MM_PER_UNIT[units], 0.5 - file_rig.first_pixel) for camera in cameras]
     return Rig(
         names=tuple(camera.name for camera in cameras),
-        cameras=Cameras(
-            K=K,
-            R=torch.tensor(np.stack([camera.R for camera in cameras])),
-            t_mm=torch.tensor(np.stack([camera.t for camera in cameras])) * MM_PER_UNIT[units],
-            distortion=torch.tensor(np.stack([camera.distortion for camera in cameras])),
-            distortion_model=file_rig.distortion_model,
-            image_hw=_sizes(cameras, where, image_hw),
-        ),
+        cameras=replace(Cameras.stack(single), image_hw=sizes),
         up=None if file_rig.up is None else torch.tensor(file_rig.up, dtype=torch.float64),
         quarter_turns=tuple(camera.quarter_turns % 4 for camera in cameras),
         uncalibrated={camera.name: camera.lacks for camera in file_rig.uncalibrated},
     )
+
+
+def _cameras_of(camera: FileCamera, mm: float, shift_px: float) -> Cameras:
+    K = torch.tensor(camera.K)
+    K[:2, 2] += shift_px
+    lens = camera.lens
+    return Cameras(K, torch.tensor(camera.R), torch.tensor(camera.t) * mm, torch.tensor(lens.terms), lens.model)
 
 
 def _sizes(cameras: tuple[FileCamera, ...], where: str, given_hw: tuple[int, int] | None) -> torch.Tensor | None:
@@ -63,7 +68,7 @@ def file_rig_from(rig: Rig, units: Units, first_pixel: float) -> FileRig:
             K=K[i].numpy(),
             R=cameras.R[i].numpy(),
             t=t[i].numpy(),
-            distortion=cameras.distortion[i].numpy(),
+            lens=_lens(cameras.distortion[i].numpy(), cameras.distortion_models[i]),
             image_hw=sizes[i],
             quarter_turns=rig.quarter_turns[i] % 4,
         )
@@ -73,13 +78,17 @@ def file_rig_from(rig: Rig, units: Units, first_pixel: float) -> FileRig:
         records,
         units,
         up=None if up is None else (up[0], up[1], up[2]),
-        distortion_model=cameras.distortion_model,
         first_pixel=first_pixel,
     )
 
 
+def _lens(terms: NDArray[np.float64], model: DistortionModel) -> FileLens:
+    # In a rig of mixed lenses shorter ones end in zeros.
+    return FileLens.of(model, terms[: GIVEN_TERMS[model][-1]])
+
+
 def refuse_unsayable(rig: FileRig, form: Format) -> None:
-    """Raise `InputError` where writing `rig` in this format would lose or falsify something.
+    """Raise `InputError` where writing `rig` in this format would lose or falsify something but the lens.
 
     What a format simply has no place for and other programs ask for elsewhere (the up axis, the image size)
     is left out, as `docs/formats.md` says; what would change the projection or state a falsehood is refused.
@@ -88,10 +97,6 @@ def refuse_unsayable(rig: FileRig, form: Format) -> None:
     def refuse(said: str) -> InputError:
         return InputError(f"{form.title} {said}; write the native .toml instead")
 
-    # Without tangential terms p1 and p2 both lens models are the same.
-    tangential = any(camera.distortion[2:4].any() for camera in rig.cameras)
-    if tangential and rig.distortion_model not in form.distortion_models:
-        raise refuse(f"files cannot say that the lens model is {rig.distortion_model!r}")
     if form.up is not None and rig.up != form.up:
         axis = next(name for name, vector in AXES.items() if vector == form.up)
         state = "does not say which way is up" if rig.up is None else "has another up axis"
@@ -103,5 +108,3 @@ def refuse_unsayable(rig: FileRig, form: Format) -> None:
             raise refuse(f"files need the image size of camera {camera.name!r} (give --image-size)")
         if camera.K[0, 1] != 0 and not form.keeps_skew:
             raise refuse(f"files have no place for the skew of camera {camera.name!r}")
-        if camera.distortion.any() and not form.keeps_distortion:
-            raise refuse(f"files are read without lens distortion, which camera {camera.name!r} has")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document, read_document
+from trivox.files.calibrations.lenses import FileLens, lens_of, own_words
 from trivox.files.calibrations.opencv_storage import rotation_of, yaml_matrix
 from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import vector_from_matrix
@@ -65,9 +66,16 @@ def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibr
         K=optics.matrix(f"K_{name}"),
         R=rotation_of(stand, f"Rot_{name}", f"R_{name}"),
         t=stand.vector(f"T_{name}", length=3),
-        distortion=optics.distortion(f"dist_{name}"),
+        lens=_lens_of(name, optics),
         image_hw=size,
     )
+
+
+def _lens_of(name: str, optics: Table) -> FileLens:
+    own = own_words(optics.content, name)
+    if f"dist_{name}" in optics:
+        own["dist"] = optics.content[f"dist_{name}"]
+    return lens_of(Table(own, optics.where), shared=optics.content)
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:
@@ -89,7 +97,7 @@ def _write(rig: FileRig, path: Path) -> dict[Path, str]:
 def _lens(camera: FileCamera) -> str:
     name = camera.name
     size = "" if camera.image_hw is None else f"H_{name}: {camera.image_hw[0]}\nW_{name}: {camera.image_hw[1]}\n"
-    return f"K_{name}: {yaml_matrix(camera.K)}\ndist_{name}: {yaml_matrix(camera.distortion[None])}\n{size}"
+    return f"K_{name}: {yaml_matrix(camera.K)}\ndist_{name}: {yaml_matrix(camera.lens.terms[None])}\n{size}"
 
 
 def _place(camera: FileCamera) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import lens_of
 from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -44,7 +45,7 @@ def _read(document: Document) -> FileRig:
         raise document.error(f"a rig per subject; choose one with --subject: {_listed(extrinsics.content)}")
     placed = extrinsics.table(subjects[0])
     cameras = [_camera(name, intrinsics, placed) for name in {**placed.content, **intrinsics.content}]
-    return FileRig.of(cameras, units="mm", up=AXES["z"], distortion_model="human36m")
+    return FileRig.of(cameras, units="mm", up=AXES["z"])
 
 
 def _listed(extrinsics: dict[Any, Any]) -> str:
@@ -60,13 +61,13 @@ def _camera(name: str, intrinsics: Table, placed: Table) -> FileCamera | Uncalib
         K=lens.matrix("calibration_matrix"),
         R=place.matrix("R"),
         t=place.vector("t", length=3),
-        distortion=lens.distortion("distortion"),
+        lens=lens_of(lens, "distortion", usual="human36m"),
     )
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:
     intrinsics = {
-        camera.name: {"calibration_matrix": camera.K.tolist(), "distortion": camera.distortion.tolist()}
+        camera.name: {"calibration_matrix": camera.K.tolist(), "distortion": camera.lens.terms.tolist()}
         for camera in rig.cameras
     }
     placed = {camera.name: {"R": camera.R.tolist(), "t": camera.t[:, None].tolist()} for camera in rig.cameras}
@@ -81,5 +82,6 @@ HUMAN36M = Format(
     write=_write,
     units="mm",
     up=AXES["z"],
-    distortion_models=("human36m",),
+    lens_models=("human36m",),
+    most_terms=5,
 )

@@ -16,6 +16,7 @@ import numpy as np
 
 from trivox.files.calibrations.checks import rotation_fault
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import NO_LENS_TERMS
 from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -74,7 +75,7 @@ def _camera(name: str, lens: Table, place: Table) -> FileCamera | Uncalibrated:
         K=np.array([[fx, skew, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
         R=cam_from_world,
         t=-cam_from_world @ world_from_cam[:3, 3],
-        distortion=np.zeros(5),
+        lens=NO_LENS_TERMS,
         image_hw=lens.size_hw("imagesize"),
     )
 
@@ -117,5 +118,5 @@ MVOR = Format(
     write=_write,
     units="mm",
     needs_size=True,
-    keeps_distortion=False,
+    most_terms=0,
 )

@@ -3,11 +3,11 @@
     format = "trivox"          version = 1
     units = "mm"               x_cam = R x_world + t_mm
     pixel_origin = "corner"    the centre of the top-left pixel is at 0.5, 0.5
-    distortion_model = "opencv" or "human36m"
+    distortion_model           "opencv", "human36m" or "fisheye"; in each camera where they differ
     up = [0.0, 0.0, 1.0]       left out where unknown
     [[cameras]]                name, image_hw = [height, width] (left out where unknown), quarter_turns
                                (clockwise ones that make the picture upright), K, R, t_mm,
-                               distortion = [k1, k2, p1, p2, k3]
+                               distortion = [k1, k2, p1, p2, k3, ...] (OpenCV's order; a fisheye has k1 to k4)
 
 Numbers are written with all their digits; reading gives back the same bits.
 """
@@ -21,15 +21,17 @@ import numpy as np
 import tomli_w
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import FileLens, lens_of
 from trivox.files.calibrations.records import FileCamera, FileRig, Format
 from trivox.files.calibrations.tables import Table
-from trivox.geometry.distortion import DistortionModel
+from trivox.geometry.distortion import DISTORTION_MODELS, DistortionModel
 
 _VERSION = 1
 _HEAD = """\
 # A calibrated rig. x_cam = R x_world + t_mm; x right, y down, z forward; millimetres.
 # Pixels count from the corner of the top-left pixel, whose centre is at 0.5, 0.5.
-# distortion = [k1, k2, p1, p2, k3]; quarter_turns are the clockwise ones that make a picture upright.
+# distortion = [k1, k2, p1, p2, k3, ...], or the four of a fisheye.
+# quarter_turns are the clockwise ones that make a picture upright.
 """
 
 
@@ -43,11 +45,10 @@ def _read(document: Document) -> FileRig:
         if (given := top.get(key)) != known:
             raise top.error(f"{key} is {given!r}, this trivox reads {known!r}; use a matching trivox")
     return FileRig(
-        cameras=tuple(_camera(table, document.where) for table in top.tables("cameras")),
+        cameras=tuple(_camera(table, top) for table in top.tables("cameras")),
         units="mm",
         units_written=True,
         up=_up(top),
-        distortion_model=_model(top),
         first_pixel=0.5,
     )
 
@@ -61,18 +62,19 @@ def _up(top: Table) -> tuple[float, float, float] | None:
     return float(up[0]), float(up[1]), float(up[2])
 
 
-def _model(top: Table) -> DistortionModel:
-    model = top.get("distortion_model")
-    if model == "opencv":
-        return "opencv"
-    if model == "human36m":
-        return "human36m"
-    raise top.error(f"'distortion_model' must be 'opencv' or 'human36m', got {str(model)[:40]!r}; correct it")
+def _lens(camera: Table, top: Table) -> FileLens:
+    given = (camera if "distortion_model" in camera else top).get("distortion_model")
+    model: DistortionModel | None = next((model for model in DISTORTION_MODELS if model == given), None)
+    if model is None:
+        raise camera.error(
+            f"'distortion_model' must be one of {', '.join(DISTORTION_MODELS)}, got {str(given)[:40]!r}; correct it"
+        )
+    return lens_of(Table({"distortion": camera.get("distortion")}, camera.where), usual=model)
 
 
-def _camera(table: Table, where: str) -> FileCamera:
+def _camera(table: Table, top: Table) -> FileCamera:
     name = table.text("name")
-    named = Table(table.content, f"{where}, camera {name[:80]!r}")
+    named = Table(table.content, f"{top.where}, camera {name[:80]!r}")
     size = named.vector("image_hw", length=2) if "image_hw" in named else None
     if size is not None and not (size == size.round()).all():
         raise named.error("'image_hw' must be whole pixels [height, width]; correct it")
@@ -81,7 +83,7 @@ def _camera(table: Table, where: str) -> FileCamera:
         K=named.matrix("K"),
         R=named.matrix("R"),
         t=named.vector("t_mm", length=3),
-        distortion=named.vector("distortion", length=5),
+        lens=_lens(named, top),
         image_hw=None if size is None else (int(size[0]), int(size[1])),
         quarter_turns=named.whole("quarter_turns") if "quarter_turns" in named else 0,
     )
@@ -93,15 +95,18 @@ def _write(rig: FileRig, path: Path) -> dict[Path, str]:
         "version": _VERSION,
         "units": "mm",
         "pixel_origin": "corner",
-        "distortion_model": rig.distortion_model,
     }
+    models = {camera.lens.model for camera in rig.cameras}
+    if len(models) == 1:
+        content["distortion_model"] = models.pop()
     if rig.up is not None:
         content["up"] = list(rig.up)
-    content["cameras"] = [_camera_table(camera) for camera in rig.cameras]
+    own_model = "distortion_model" not in content
+    content["cameras"] = [_camera_table(camera, own_model) for camera in rig.cameras]
     return {path: _HEAD + tomli_w.dumps(content)}
 
 
-def _camera_table(camera: FileCamera) -> dict[str, Any]:
+def _camera_table(camera: FileCamera, own_model: bool) -> dict[str, Any]:
     size = {} if camera.image_hw is None else {"image_hw": list(camera.image_hw)}
     return {
         "name": camera.name,
@@ -110,7 +115,8 @@ def _camera_table(camera: FileCamera) -> dict[str, Any]:
         "K": camera.K.tolist(),
         "R": camera.R.tolist(),
         "t_mm": camera.t.tolist(),
-        "distortion": camera.distortion.tolist(),
+        **({"distortion_model": camera.lens.model} if own_model else {}),
+        "distortion": camera.lens.terms.tolist(),
     }
 
 
@@ -122,6 +128,6 @@ NATIVE = Format(
     write=_write,
     units="mm",
     keeps_turns=True,
-    distortion_models=("opencv", "human36m"),
+    lens_models=DISTORTION_MODELS,
     first_pixel=0.5,
 )

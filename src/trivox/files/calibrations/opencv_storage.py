@@ -5,7 +5,7 @@
 - a file with a mapping for each camera, named by its key.
 
     K                camera_matrix, Camera_Matrix, cameraMatrix, K, mtx
-    distortion       distortion_coefficients, Distortion_Coefficients, distCoeffs, dist_coeffs, dist, D
+    lens             `lenses.lens_of`
     rotation         R, rotation_matrix, rotation (3x3 or a Rodrigues vector), rvec
     translation      T, t, tvec, translation; x_cam = R X + t
     size             image_width and image_height, or image_size / imageSize = [width, height]; may be missing
@@ -23,19 +23,12 @@ from numpy.typing import NDArray
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import lens_of
 from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated, Units
 from trivox.files.calibrations.rotations import matrix_from_vector
 from trivox.files.calibrations.tables import Table
 
 _K = ("camera_matrix", "Camera_Matrix", "cameraMatrix", "K", "mtx")
-_DISTORTION = (
-    "distortion_coefficients",
-    "Distortion_Coefficients",
-    "distCoeffs",
-    "dist_coeffs",
-    "dist",
-    "D",
-)
 _ROTATION = ("R", "rotation_matrix", "rotation", "rvec")
 _TRANSLATION = ("T", "t", "tvec", "translation")
 _SIZE = ("image_size", "imageSize")
@@ -60,7 +53,7 @@ def _read(document: Document) -> FileRig:
     if len(stated) > 1 or not stated <= _UNITS.keys():
         raise top.error(f"'units' says {', '.join(sorted(stated))}; it must be one of mm, cm, m, the same everywhere")
     units = _UNITS[stated.pop()] if stated else None
-    cameras = [_camera(table, document.where) for table in tables]
+    cameras = [_camera(table, document) for table in tables]
     return FileRig.of(cameras, units, units_written=units is not None)
 
 
@@ -76,17 +69,17 @@ def _camera_tables(top: Table, document: Document) -> list[Table]:
     ]
 
 
-def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
+def _camera(table: Table, document: Document) -> FileCamera | Uncalibrated:
     name = table.text("name")
     if table.lacks(*_ROTATION, *_TRANSLATION):
         return Uncalibrated(name, NO_POSE)
-    named = Table(table.content, f"{where}, camera {name[:80]!r}")
+    named = Table(table.content, f"{document.where}, camera {name[:80]!r}")
     return FileCamera(
         name=name,
         K=named.matrix(*_K),
         R=rotation_of(named, *_ROTATION),
         t=named.vector(*_TRANSLATION, length=3),
-        distortion=named.distortion(*_DISTORTION),
+        lens=lens_of(named, shared=document.content),
         image_hw=_size(named),
     )
 
@@ -118,8 +111,9 @@ def _fields(camera: FileCamera) -> dict[str, int | NDArray[np.float64]]:
         size = {"image_width": camera.image_hw[1], "image_height": camera.image_hw[0]}
     return {
         **size,
+        **({"fisheye_model": 1} if camera.lens.model == "fisheye" else {}),
         "camera_matrix": camera.K,
-        "distortion_coefficients": camera.distortion[None],
+        "distortion_coefficients": camera.lens.terms[None],
         "R": camera.R,
         "T": camera.t[:, None],
     }
@@ -173,4 +167,5 @@ OPENCV = Format(
     write=_write,
     units="mm",
     other_units=True,
+    lens_models=("opencv", "fisheye"),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import lens_of
 from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -27,20 +28,20 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document) -> FileRig:
     tables = Table(document.content, document.where).tables("cameras")
-    return FileRig.of((_camera(table, document.where) for table in tables), units="cm", up=AXES["-y"])
+    return FileRig.of((_camera(table, document) for table in tables), units="cm", up=AXES["-y"])
 
 
-def _camera(table: Table, where: str) -> FileCamera | Uncalibrated:
+def _camera(table: Table, document: Document) -> FileCamera | Uncalibrated:
     name = table.text("name")
     if table.lacks("R", "t"):
         return Uncalibrated(name, NO_POSE)
-    named = Table(table.content, f"{where}, camera {name[:80]!r}")
+    named = Table(table.content, f"{document.where}, camera {name[:80]!r}")
     return FileCamera(
         name=name,
         K=named.matrix("K"),
         R=named.matrix("R"),
         t=named.vector("t", length=3),
-        distortion=named.distortion("distCoef"),
+        lens=lens_of(named, "distCoef", shared=document.content),
         image_hw=named.size_hw("resolution"),
     )
 
@@ -61,7 +62,7 @@ def _camera_table(camera: FileCamera) -> dict[str, Any]:
         "resolution": [width, height],
         **place,
         "K": camera.K.tolist(),
-        "distCoef": camera.distortion.tolist(),
+        "distCoef": camera.lens.terms.tolist(),
         "R": camera.R.tolist(),
         "t": camera.t[:, None].tolist(),
     }
@@ -76,4 +77,5 @@ PANOPTIC = Format(
     units="cm",
     up=AXES["-y"],
     needs_size=True,
+    most_terms=5,
 )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import FileLens
 from trivox.files.calibrations.records import AXES, NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -63,7 +64,7 @@ def _camera(element: ET.Element, where: str) -> FileCamera | Uncalibrated:
         K=_intrinsics(lens, left, top_px, scale),
         R=R,
         t=-R @ np.array([place.number(axis) for axis in "xyz"]),
-        distortion=np.array([lens.number(key) for key in _DISTORTION]),
+        lens=FileLens.of("opencv", np.array([lens.number(key) for key in _DISTORTION])),
         image_hw=(round(size[0]), round(size[1])),
         quarter_turns=_turns(element, where, R),
     )
@@ -169,7 +170,7 @@ def _append(cameras: ET.Element, camera: FileCamera) -> None:
         "sensorMinV": 0.0,
         "sensorMaxU": (width - 1) * _SUBPIXELS,
         "sensorMaxV": (height - 1) * _SUBPIXELS,
-        **dict(zip(_DISTORTION, camera.distortion, strict=True)),
+        **dict(zip(_DISTORTION, camera.lens.terms, strict=True)),
     }
     ET.SubElement(top, "intrinsic", {key: repr(float(value)) for key, value in lens.items()})
 
@@ -184,4 +185,5 @@ QUALISYS = Format(
     up=AXES["z"],
     needs_size=True,
     keeps_skew=False,
+    most_terms=5,
 )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import FileLens
 from trivox.geometry.distortion import DistortionModel
 from trivox.geometry.rig import camera_name
 
@@ -40,7 +41,7 @@ class FileCamera:
     K: NDArray[np.float64]
     R: NDArray[np.float64]
     t: NDArray[np.float64]
-    distortion: NDArray[np.float64]
+    lens: FileLens
     image_hw: tuple[int, int] | None = None
     quarter_turns: int = 0
 
@@ -79,7 +80,6 @@ class FileRig:
     units: Units | None
     units_written: bool = False
     up: tuple[float, float, float] | None = None
-    distortion_model: DistortionModel = "opencv"
     first_pixel: float = 0.0
     habit: str | None = None
     uncalibrated: tuple[Uncalibrated, ...] = ()
@@ -92,7 +92,6 @@ class FileRig:
         *,
         units_written: bool = False,
         up: tuple[float, float, float] | None = None,
-        distortion_model: DistortionModel = "opencv",
         habit: str | None = None,
     ) -> FileRig:
         """The rig of all that a file names. Programs that know no pose yet write zeros for it: one camera may define
@@ -106,7 +105,6 @@ class FileRig:
             units,
             units_written,
             up,
-            distortion_model,
             habit=habit,
             uncalibrated=(*(camera for camera in found if isinstance(camera, Uncalibrated)), *unplaced),
         )
@@ -116,7 +114,8 @@ class FileRig:
 class Format:
     """A file format: how to know, read and write it, and what its files can say (see `refuse_unsayable`).
 
-    units is what its files are written in unless told otherwise (`other_units`: may be told). up is the axis
+    lens_models are those that its files can name, and most_terms how many terms of OpenCV's (or Human3.6M's) lens they
+    hold. units is what its files are written in unless told otherwise (`other_units`: may be told). up is the axis
     its files imply; None means they imply none.
     """
 
@@ -131,6 +130,6 @@ class Format:
     needs_size: bool = False
     keeps_turns: bool = False
     keeps_skew: bool = True
-    keeps_distortion: bool = True
-    distortion_models: tuple[DistortionModel, ...] = ("opencv",)
+    lens_models: tuple[DistortionModel, ...] = ("opencv",)
+    most_terms: int = 14
     first_pixel: float = 0.0

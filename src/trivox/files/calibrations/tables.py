@@ -39,12 +39,12 @@ class Table:
         """The value under the first of `keys` that is there; raises `InputError` naming them if none is."""
         for key in keys:
             if key in self.content:
-                return self.content[key]
+                return _matrix_rows(self.content[key])
         raise self.error(f"{' or '.join(repr(key) for key in keys)} is missing; add it to the file")
 
     def lacks(self, *keys: str) -> bool:
         """Whether none of `keys` is there with a value: null, its word, NaN and empty lists are none."""
-        return all(_is_nothing(self.content.get(key)) for key in keys)
+        return all(is_nothing(self.content.get(key)) for key in keys)
 
     def table(self, key: str) -> Table:
         return Table(self.get(key), f"{self.where}, {key}")
@@ -100,17 +100,9 @@ class Table:
             raise self.error(f"{keys[0]!r} must be {rows} x {columns} numbers, got {_short(value)}; correct it")
         return np.array(values).reshape(rows, columns)
 
-    def distortion(self, *keys: str) -> NDArray[np.float64]:
-        """k1, k2, p1, p2, k3 from four or more numbers in OpenCV's order; any beyond five must be 0."""
-        values = self._flat(self.get(*keys), keys[0])
-        if len(values) < 4:
-            raise self.error(f"{keys[0]!r} must hold k1, k2, p1, p2 and perhaps k3, got {len(values)} numbers")
-        if any(values[5:]) or len(values) > 14:
-            raise self.error(
-                f"{keys[0]!r} has more than five non-zero terms; trivox knows k1, k2, p1, p2, k3: "
-                "calibrate again with the five-term model"
-            )
-        return np.array((*values[:5], 0.0)[:5])
+    def numbers(self, key: str) -> NDArray[np.float64]:
+        """However many numbers, as a row, a column, or a plain list; none where nothing stands there."""
+        return np.array([] if self.lacks(key) else self._flat(self.get(key), key))
 
     def size_hw(self, *keys: str) -> tuple[int, int]:
         """(height, width) from a list [width, height]."""
@@ -118,10 +110,6 @@ class Table:
         if not (float(width).is_integer() and float(height).is_integer()):
             raise self.error(f"{keys[0]!r} must be whole pixels, got {width:g} x {height:g}; correct the file")
         return int(height), int(width)
-
-    def refuse_fisheye(self) -> None:
-        if self.flag("fisheye"):
-            raise self.error("the lens is a fisheye model, which trivox does not have; calibrate as a pinhole lens")
 
     def _flat(self, value: Any, key: str) -> list[float]:
         """Numbers nested at most two lists deep. Never walks further: a hostile file may nest without end."""
@@ -141,9 +129,23 @@ class Table:
         return number
 
 
-def _is_nothing(value: Any, depth: int = 2) -> bool:
+def _matrix_rows(value: Any) -> Any:
+    """The numbers of a matrix that nothing marks as one: ROS writes rows, cols and data, OpenCV sizes and data for
+    arrays of one axis."""
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        return value
+    data, sizes = value["data"], value.get("sizes", [value.get("rows"), value.get("cols")])
+    sizes = sizes if isinstance(sizes, list) else [sizes]
+    if not all(str(size).isdecimal() and len(str(size)) < 6 for size in sizes):
+        return value
+    rows, width = (int(sizes[0]), int(sizes[1])) if len(sizes) == 2 else (0, 0)
+    return [data[row * width : (row + 1) * width] for row in range(rows)] if rows * width == len(data) else data
+
+
+def is_nothing(value: Any, depth: int = 2) -> bool:
+    """Whether a value only says that there is none: null, its word, NaN, lists of nothing else."""
     if isinstance(value, list):
-        return depth > 0 and all(_is_nothing(item, depth - 1) for item in value[:64])
+        return depth > 0 and all(is_nothing(item, depth - 1) for item in value[:64])
     return value is None or (isinstance(value, (str, float)) and str(value).strip().casefold() in _NOTHING)
 
 

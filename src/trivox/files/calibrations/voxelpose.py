@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from trivox.files.calibrations.documents import Document
+from trivox.files.calibrations.lenses import FileLens, lens_of
 from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
@@ -33,11 +34,18 @@ def _read(document: Document) -> FileRig:
 def _camera(name: str, table: Table) -> FileCamera | Uncalibrated:
     if table.lacks("R", "T"):
         return Uncalibrated(name, NO_POSE)
-    R, (k1, k2, k3), (p1, p2) = table.matrix("R"), table.vector("k", length=3), table.vector("p", length=2)
+    R = table.matrix("R")
     K = np.eye(3)
     K[0] = table.number("fx"), 0.0, table.number("cx")
     K[1] = 0.0, table.number("fy"), table.number("cy")
-    return FileCamera(name, K, R, -R @ table.vector("T", length=3), np.array([k1, k2, p1, p2, k3]))
+    return FileCamera(name, K, R, -R @ table.vector("T", length=3), _lens(table))
+
+
+def _lens(table: Table) -> FileLens:
+    if table.lacks("k", "p"):
+        return lens_of(table)
+    (k1, k2, k3), (p1, p2) = table.vector("k", length=3), table.vector("p", length=2)
+    return lens_of(Table({**table.content, "dist": [k1, k2, p1, p2, k3]}, table.where))
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:
@@ -45,7 +53,7 @@ def _write(rig: FileRig, path: Path) -> dict[Path, str]:
 
 
 def _camera_table(camera: FileCamera) -> dict[str, Any]:
-    k1, k2, p1, p2, k3 = camera.distortion.tolist()
+    k1, k2, p1, p2, k3 = camera.lens.terms.tolist()
     return {
         "R": camera.R.tolist(),
         # Solved, not transposed: a rounded R is not quite orthonormal, and t must come back exactly.
@@ -68,4 +76,5 @@ VOXELPOSE = Format(
     units="mm",
     up=AXES["z"],
     keeps_skew=False,
+    most_terms=5,
 )
