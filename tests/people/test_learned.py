@@ -193,7 +193,7 @@ def test_a_bundled_model_gives_the_same_joints_by_either_option(
 ) -> None:
     """COCO's 17, though the volumetric one has 22; a model of one's own gives its own."""
     backbone = DotBackbone()
-    backbone.skeleton = COCO_17  # pyright: ignore[reportAttributeAccessIssue]
+    backbone.skeleton = COCO_17  # pyright: ignore[reportArgumentType]
     v2v, cube = MoreJoints(32, 22, width=2, depth=1), Cube(2400.0, 32)
     model = Volumetric(backbone, v2v, COCO_H36M_22, cube, "sum", image_hw=(SIDE, SIDE))
     monkeypatch.setattr("trivox.options.load_model", lambda _: model)

@@ -48,7 +48,10 @@ class Detections(TensorDataclass):
 
 @dataclass(frozen=True)
 class Instant:
-    """V views at once. A picture is None where it is missing; `cameras` (V,) are those of the upright pictures."""
+    """V views at once. A picture is None where it is missing; `cameras` (V,) are those of the upright pictures.
+
+    `up` is a unit vector in the world, or None where nothing says which way is up.
+    """
 
     title: str
     names: tuple[str, ...]
@@ -57,6 +60,7 @@ class Instant:
     found: People
     truth: People | None = None
     detections: Detections | None = None
+    up: Float[Tensor, "3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Filmed:
             People(poses.points_mm[row], poses.valid[row], poses.skeleton),
             self._truth_at(frame),
             None if self.detections is None else self.detections[row],
+            poses.up if rig.up is None else rig.up,
         )
 
     def _truth_at(self, frame: int) -> People | None:
@@ -185,6 +190,7 @@ class Labelled:
             pictures,
             People(points_mm[at], predicted.found[at], predicted.skeleton),
             truth,
+            up=labels.up,
         )
 
 

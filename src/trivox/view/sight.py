@@ -7,6 +7,7 @@ were found; what it says is drawn and changes no pose.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from trivox.errors import InputError
+from trivox.geometry.axes import estimated_up, moved_points
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.skeletons import Skeleton
 from trivox.models.configs import Model
@@ -65,6 +67,7 @@ class Looker:
     """A model that looks at people where they were found."""
 
     def __init__(self, model: Model, cameras: Cameras) -> None:
+        model = copy(model)  # the caller's stays as it is
         if isinstance(model, Volumetric):
             model.passes = 1  # the cube stays where it is known to be
         self._model, self._ready = model, Learned.prepared(model, cameras)
@@ -81,13 +84,24 @@ class Looker:
         boxes, centre_mm = boxes[seen], roots_mm(found[seen], instant.found.skeleton)
         nothing = np.zeros((1, 1, 3), np.uint8)
         pictures = [nothing if picture is None else picture for picture in instant.pictures]
-        said = replace(self._ready, cameras=instant.cameras).ask(pictures, boxes, centre_mm)
+        ready = replace(self._ready, cameras=instant.cameras)
+        if ready.has_an_up:
+            ready = ready.upright(_up(instant))
+        said = ready.ask(pictures, boxes, centre_mm)
         assert said.heatmaps is not None
         if not isinstance(self._model, Volumetric):
             return Sight(boxes, said.heatmaps.float(), self._model.skeleton)
-        grid_mm = self._model.cube.voxel_centres(centre_mm)
+        in_model_mm = self._model.cube.voxel_centres(moved_points(centre_mm, ready.model_from_world))
+        grid_mm = moved_points(in_model_mm, torch.linalg.inv(ready.model_from_world))
         own = self._model.heatmap_skeleton
         return Sight(boxes, said.heatmaps.float(), own, said.volumes, self._model.skeleton, grid_mm)
+
+
+def _up(instant: Instant) -> Float[Tensor, "3"]:  # noqa: UP037
+    if instant.up is not None:
+        return instant.up
+    found = instant.found
+    return estimated_up(found.points_mm, found.valid, found.skeleton, instant.cameras).up
 
 
 def _sized(instant: Instant) -> Cameras:
