@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -18,10 +19,10 @@ from trivox.base.atomic import atomic_write
 from trivox.base.reading import read_bytes
 from trivox.errors import InputError
 
-if os.name == "posix":
-    import fcntl
-else:
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 _LOCK = ".trivox.lock"
 _LARGEST_NOTE = 2**26
@@ -138,10 +139,10 @@ def _locked(lock: Path, what: Path) -> int | None:
 def _try_lock(descriptor: int) -> bool:
     """Whether the lock is had. Raises `OSError` where the file system has none."""
     try:
-        if os.name == "posix":
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     return True
@@ -149,12 +150,12 @@ def _try_lock(descriptor: int) -> bool:
 
 def _unlock(descriptor: int, lock: Path) -> None:
     """Remove the file while it is still locked, where that can be done: nobody takes a lock on what is gone."""
-    if os.name == "posix":
+    if sys.platform == "win32":
+        os.close(descriptor)
+        with suppress(OSError):
+            lock.unlink()
+    else:
         with suppress(OSError):
             lock.unlink()
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes that were forked meanwhile have the descriptor too
         os.close(descriptor)
-    else:
-        os.close(descriptor)
-        with suppress(OSError):
-            lock.unlink()

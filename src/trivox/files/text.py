@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from yaml.composer import Composer
 
 from trivox.base.reading import read_bytes
 from trivox.errors import InputError
@@ -51,7 +52,7 @@ def parse_yaml(text: str, where: str) -> tuple[Any, yaml.Node | None]:
         raise InputError(f"{where} is not valid YAML ({said[:200]}); correct it") from error
 
 
-class GuardedYaml(yaml.composer.Composer):
+class GuardedYaml(Composer):
     """Mixed into a loader of PyYAML, it refuses aliases, which let a small file describe an endless one, and texts that
     are larger than any file of this kind. Its errors are `yaml.YAMLError`s."""
 
