@@ -42,3 +42,9 @@ def test_everybody_is_found_once():
     distances = torch.where(found.worth[:, None] > 0, distances, torch.inf)
     assert (distances.amin(-1) < 1).all()
     assert all(len(set(row)) == P for row in distances.argmin(-1).tolist())
+
+
+def test_the_middle_of_a_person_is_that_of_the_joints_that_are_there() -> None:
+    """Of poses, joints that are missing are NaN."""
+    points_mm = torch.tensor([[[1.0, 2.0, 3.0], [3.0, 4.0, 5.0], [torch.nan] * 3]])
+    assert centres_mm(points_mm, torch.tensor([[True, True, False]])).tolist() == [[2.0, 3.0, 4.0]]

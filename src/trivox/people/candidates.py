@@ -54,7 +54,7 @@ class Candidates(TensorDataclass):
 def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) -> Float[Tensor, "*b 3"]:
     """Mean of the valid joints; zeros where there are none."""
     count = valid.sum(-1, keepdim=True).clamp_min(1)
-    return (points_mm * valid[..., None]).sum(-2) / count
+    return torch.where(valid[..., None], points_mm, 0.0).sum(-2) / count
 
 
 def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int) -> Candidates:
