@@ -322,13 +322,17 @@ def test_lens_terms_under_another_name_are_not_passed_over(tmp_path: Path):
         if known:
             assert_sees_as_opencv(load_rig(path), OPENCV[:5], False)
         else:
-            with pytest.raises(
-                InputError, match=f"'{name}' is not known here; if these are lens terms"
-            ):
+            with pytest.raises(InputError, match=f"'{name}' is not known here; if these are lens terms"):
                 load_rig(path)
     path = as_list(tmp_path / "list.json", {"distortion": list(OPENCV[:4])}, OPENCV[:5])
     with pytest.raises(InputError, match="'dist' and 'distortion' hold different lens terms"):
         load_rig(path)
+
+
+def test_words_of_another_type_are_not_passed_over(tmp_path: Path):
+    for word in ({"fisheye": [1]}, {"distortion_model": 5}, {"lens": {"model": "fisheye"}}):
+        with pytest.raises(InputError, match="must be true or false|a lens that trivox does not have"):
+            load_rig(as_list(tmp_path / "list.json", word, FISHEYE))
 
 
 def test_a_camera_info_of_ros_with_its_pose(tmp_path: Path):

@@ -91,7 +91,8 @@ def lens_of(
     """
     said = _Said.by(table, table.content)
     if said == _Said() and shared is not None:
-        said = _Said.by(table, shared)
+        # Beside the cameras stand other things, too: a camera may be called `model`.
+        said = _Said.by(table, {key: value for key, value in shared.items() if not isinstance(value, (list, dict))})
     values = _coefficients(table, (*keys, *_COEFFICIENTS))
     if said.none and values is not None and values.any():
         raise table.error("says that the lens has no distortion, and gives some; correct one of the two")
@@ -119,7 +120,7 @@ class _Said:
         for key in _TELLING:
             value = content.get(key)
             names_none = key not in _FLAGS and isinstance(value, str) and value.casefold() == "none"
-            if isinstance(value, (list, dict)) or (is_nothing(value) and not names_none):
+            if is_nothing(value) and not names_none:
                 continue
             meaning = _meaning(table, key, value)
             if meaning is not None:
