@@ -57,9 +57,10 @@ def test_without_a_model_people_are_followed_by_their_joints(tmp_path):
     recording = Recording(tmp_path / "out", JOB)
     recording.append(plain)
     recording.flush()
-    again = Recording(tmp_path / "out", JOB).last_frame()
+    again = Recording(tmp_path / "out", JOB).last_frames(1)
     assert again is not None and again.followed_mm is None
-    assert torch.equal(again.followed.points_mm, plain.points_mm) and torch.equal(again.followed.valid, plain.valid)
+    assert torch.equal(again.followed.points_mm[0], plain.points_mm)
+    assert torch.equal(again.followed.valid[0], plain.valid)
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
@@ -77,12 +78,15 @@ def test_every_run_goes_on_where_the_last_one_ended(tmp_path, stops):
     assert_holds(Recording(tmp_path, JOB), 260)
 
 
-def test_the_last_frame_is_the_newest(tmp_path):
-    assert Recording(tmp_path / "new", JOB).last_frame() is None
-    assert Recording(None, JOB).last_frame() is None
+@pytest.mark.parametrize("count", [1, 37, 38, 150, 500])
+def test_the_last_frames_are_the_newest(tmp_path, count):
+    assert Recording(tmp_path / "new", JOB).last_frames(count) is None
+    assert Recording(None, JOB).last_frames(count) is None
     record(tmp_path, 0, 137)
-    last = Recording(tmp_path, JOB).last_frame()
-    assert last is not None and torch.equal(last.points_mm, frame(136).points_mm)
+    last = Recording(tmp_path, JOB).last_frames(count)
+    assert last is not None
+    expected = [frame(f).points_mm for f in range(137)[-count:]]
+    assert torch.equal(last.points_mm, torch.stack(expected))
 
 
 def seen(instants: int, seed: int = 0) -> Candidates:

@@ -18,7 +18,7 @@ from trivox.files.results import Result, load_result, load_summary, save_result
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import COCO_17, skeleton_of
-from trivox.summary import bone_spread_mm, read_summary, summarise, summary_table
+from trivox.summary import bone_spread_mm, doubts, read_summary, summarise, summary_table
 
 F, P, V, J = 7, 2, 3, 17
 NAMES = ("left", "middle", "right")
@@ -89,6 +89,27 @@ def test_invalid_joints_count_for_nothing():
     )
     wild_errors = torch.where(inliers, errors_px, 1e6)
     assert summarise(wild, NAMES, inliers, wild_errors) == summarise(poses, NAMES, inliers, errors_px)
+
+
+def test_who_is_lost_is_said_with_the_frames():
+    """In the summary, and in a sentence; who is never found is another sentence."""
+    everywhere = torch.ones(20, 3, J, dtype=torch.bool)
+    everywhere[:4, 0] = False
+    everywhere[7:10, 0, :] = False
+    everywhere[12, 0] = False
+    everywhere[15, 0, 1:] = False
+    everywhere[:, 2] = False
+    poses = poses_of(torch.rand(20, 3, J, 3).double(), everywhere)
+    summary = summarise(poses, NAMES, everywhere[:, :, None].expand(-1, -1, V, -1), torch.zeros(20, 3, V, J).double())
+    assert [(loss.person, loss.first, loss.last, loss.inside) for loss in summary.losses] == [
+        (0, 0, 3, False),
+        (0, 7, 9, True),
+        (0, 12, 12, True),
+    ]
+    assert summary.longest_loss_s == 3 / 25
+    said = " ".join(doubts(summary, poses))
+    assert "person 0 has no joints in frames 0 to 3, 7 to 9, 12" in said
+    assert "person 1" not in said and "person 2" not in said and "only 2 of 3 people" in said
 
 
 def test_nothing_seen_is_none_not_nan():

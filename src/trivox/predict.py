@@ -139,7 +139,8 @@ def _follow_all(
         raise
     if learned is not None and learned.has_an_up:
         learned = learned.upright(_up(views.rig, found))
-    follower = Follower.start(networks, cameras, found, fps, method, recording.last_frame())
+    last = recording.last_frames(Follower.frames_needed(fps))
+    follower = Follower.start(networks, cameras, found, fps, method, last)
     with progress("following", views.frame_count, recording.done) as advance:
         try:
             for instant in views.frames(start=recording.done):
@@ -172,7 +173,7 @@ def _assemble(
     smooth: bool,
     noise_px: float | None,
 ) -> Result:
-    found = Followed.concatenated(list(recording.parts()))
+    found = Followed.concatenated(list(recording.parts())).without_misplaced(own)
     poses = found.poses(torch.arange(len(found.valid)), own, fps, rig.up, noise_px)
     summary = summarise(poses, rig.names, found.inliers, found.reprojection_px)
     for doubt in doubts(summary, poses):

@@ -66,10 +66,14 @@ class Recording:
         else:
             yield from (_load(path, Followed) for path in self._part_paths())
 
-    def last_frame(self) -> Followed | None:
-        """The newest frame of an earlier run."""
-        paths = self._part_paths()
-        return _load(paths[-1], Followed)[-1] if paths else None
+    def last_frames(self, count: int) -> Followed | None:
+        """The newest frames of an earlier run, at most `count` of them."""
+        newest: list[Followed] = []
+        for path in reversed(self._part_paths()):
+            newest.insert(0, _load(path, Followed))
+            if sum(len(part.valid) for part in newest) >= count:
+                break
+        return Followed.concatenated(newest)[-count:] if newest else None
 
     def survey_parts(self) -> list[Candidates]:
         """What an earlier run saw of who is there."""

@@ -18,6 +18,8 @@ from trivox.geometry.poses import Poses
 
 # A camera below the first share, while another is above the second, is not simply looking elsewhere.
 _IDLE_CAMERA, _BUSY_CAMERA = 0.25, 0.7
+# A sentence names so many times at which a person is lost.
+_MOST_SPANS = 6
 # Real recordings give 10 to 50 mm; cameras in the wrong order some hundred.
 _WILD_BONES_MM = 80.0
 
@@ -32,6 +34,19 @@ class CameraSummary:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Frames (numbers, both included) in which a person has no joint.
+
+    `inside` where they were found both before and after.
+    """
+
+    person: int
+    first: int
+    last: int
+    inside: bool
+
+
+@dataclass(frozen=True)
 class Summary:
     """Shares are 0..1. `bone_spread_mm`: standard deviation of each limb bone's length over time, averaged over the
     bones (and people); a rigid body and a perfect detector would give 0."""
@@ -43,6 +58,12 @@ class Summary:
     median_reprojection_px: float | None
     bone_spread_mm: float | None
     cameras: tuple[CameraSummary, ...]
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def longest_loss_s(self) -> float:
+        """Of all people who were lost and found again."""
+        return max((loss.last - loss.first + 1 for loss in self.losses if loss.inside), default=0) / self.fps
 
 
 def summarise(
@@ -71,7 +92,21 @@ def summarise(
         median_reprojection_px=_median(reprojection_px[inliers]),
         bone_spread_mm=bone_spread_mm(poses),
         cameras=cameras,
+        losses=losses(poses),
     )
+
+
+def losses(poses: Poses) -> tuple[Loss, ...]:
+    """When people of whom something was found are not there."""
+    runs = []
+    for person, there in enumerate(poses.valid.any(-1).T.numpy()):
+        if not there.any():
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], there, [True]]).astype(int)))
+        for start, stop in edges.reshape(-1, 2).tolist():
+            inside = start > 0 and stop < len(there)
+            runs.append(Loss(person, int(poses.frames[start]), int(poses.frames[stop - 1]), inside))
+    return tuple(runs)
 
 
 def doubts(summary: Summary, poses: Poses) -> list[str]:
@@ -80,6 +115,11 @@ def doubts(summary: Summary, poses: Poses) -> list[str]:
     sentences = []
     if found < summary.people:
         sentences.append(f"only {found} of {summary.people} people found; the rows of the others are empty")
+    sentences += [
+        f"person {person} has no joints in {_listed([loss for loss in summary.losses if loss.person == person])}: "
+        "lost, or in no two views"
+        for person in sorted({loss.person for loss in summary.losses})
+    ]
     if poses.up is None:
         sentences.append(
             "the calibration does not say which way is up: poses.trc keeps the world's axes (--up makes it Y up)"
@@ -98,6 +138,13 @@ def doubts(summary: Summary, poses: Poses) -> list[str]:
             "calibrated wrongly, and which"
         )
     return sentences
+
+
+def _listed(losses: Sequence[Loss]) -> str:
+    """Frames in words, the first few."""
+    spans = [f"{loss.first} to {loss.last}" if loss.last > loss.first else str(loss.first) for loss in losses]
+    more = f" and {len(spans) - _MOST_SPANS} times more" if len(spans) > _MOST_SPANS else ""
+    return f"frames {', '.join(spans[:_MOST_SPANS])}{more}"
 
 
 def bone_spread_mm(poses: Poses) -> float | None:

@@ -94,7 +94,7 @@ def _triangulated(
     _say_what_is_missing(views, rig, frames, fps)
     rate = fps or DEFAULT_FPS
     members = _followed_members(views, rig.cameras, frames, people, rate)
-    found = _lifted(views, rig.cameras, frames, members, method)
+    found = _lifted(views, rig.cameras, frames, members, method).without_misplaced(views[0].skeleton)
     poses = found.poses(frames, views[0].skeleton, rate, rig.up, NOISE_PX)
     if not poses.valid.any():
         some = frames[torch.linspace(0, len(frames) - 1, min(len(frames), _MOST_EXAMINED)).long()]
@@ -168,7 +168,7 @@ def _followed_members(
     parts = []
     with progress("who is who", len(frames)) as advance:
         for some in frames.split(_FRAMES_AT_ONCE):
-            parts.append(find_candidates(detections_at(views, some), cameras, people + BYSTANDERS))
+            parts.append(find_candidates(detections_at(views, some), cameras, people + BYSTANDERS, views[0].skeleton))
             advance(len(some))
     candidates = Candidates.concatenated(parts)
     times_s = (frames.double() / fps).numpy()

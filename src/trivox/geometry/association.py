@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from trivox.geometry.bones import at_endless_bone
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.triangulation import triangulate
@@ -69,8 +70,11 @@ def associate(
     scores: Float[Tensor, "F V D J"],
     cameras: Cameras,
     most_people: int,
+    bones: Int[Tensor, "B 2"] | None = None,
 ) -> AssociatedPeople:
     """Group the D detections of each of V views into at most `most_people` people per instant.
+
+    Two detections that together have `bones` (pairs of joints) longer than any person's speak of two people.
 
     `scores` 0 marks an absent joint or detection; `cameras` has batch shape (V,). Returns people with at least
     two views. Views, detections and joints may come in any order.
@@ -78,7 +82,7 @@ def associate(
     points_px, scores = points_px.double(), scores.double()
     scores = torch.where(scores >= _LEAST_SCORE, scores, 0.0)
     sizes_px = person_sizes_px(points_px, scores)
-    hypotheses = _pair_hypotheses(points_px, scores, sizes_px, cameras)
+    hypotheses = _pair_hypotheses(points_px, scores, sizes_px, cameras, bones)
     agreement = _agreement_with_detections(hypotheses, points_px, scores, sizes_px, cameras)
     return _take_greedily(agreement, hypotheses, most_people)
 
@@ -91,7 +95,9 @@ def person_sizes_px(points_px: Float[Tensor, "*b J 2"], scores: Float[Tensor, "*
     return (high - low).amax(-1).clamp_min(1.0)
 
 
-def _pair_hypotheses(points_px: Tensor, scores: Tensor, sizes_px: Tensor, cameras: Cameras) -> _Hypotheses:
+def _pair_hypotheses(
+    points_px: Tensor, scores: Tensor, sizes_px: Tensor, cameras: Cameras, bones: Tensor | None
+) -> _Hypotheses:
     F, V, D, J, _ = points_px.shape
     view_pairs = torch.combinations(torch.arange(V), 2)
     first, second = view_pairs.T
@@ -108,7 +114,10 @@ def _pair_hypotheses(points_px: Tensor, scores: Tensor, sizes_px: Tensor, camera
     points_mm = found.points_mm.reshape(*shape, 3).movedim(0, 1)
     errors_px = found.reprojection_px.reshape(len(view_pairs), 2, F, D, D, J).permute(2, 0, 3, 4, 1, 5)
     meet = found.valid.reshape(shape).movedim(0, 1)
-    # Joints that both views see, but whose rays do not meet in front of them, speak against the pair.
+    if bones is not None:
+        meet &= ~at_endless_bone(points_mm, meet & (weights > 0), bones)
+    # Joints that both views see, but whose rays do not meet in front of them, or meet too far from their neighbours,
+    # speak against the pair.
     relative_errors = torch.where(meet, (errors_px / pair_sizes[..., None]).amax(4), torch.inf)
     agreement = _agreement(relative_errors, weights)
     weights = weights * meet

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trivox.geometry.association import AssociatedPeople, associate, person_sizes_px
+from trivox.geometry.bones import at_endless_bone
 from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import COCO_17, Skeleton
 from trivox.geometry.tensors import TensorDataclass
 from trivox.lift import lift
 from trivox.people.boxes import CROP_MARGIN
@@ -19,6 +21,9 @@ from trivox.people.networks import Joints2D
 LEAST_JOINTS = 6
 # People looked for beyond those asked for, so that bystanders do not crowd out the ones that matter.
 BYSTANDERS = 4
+# Of two candidates with this many joints, and most of those they share, this close one is a double of the other.
+_DOUBLE_MM = 150.0
+_FEWEST_DOUBLE = 3
 # Pairs of detections tried at once, over all pairs of views: about half a gigabyte, however many cameras there are.
 _MOST_PAIRINGS = 100_000
 
@@ -57,24 +62,60 @@ def centres_mm(points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"]) 
     return torch.where(valid[..., None], points_mm, 0.0).sum(-2) / count
 
 
-def find_candidates(detections: Joints2D, cameras: Cameras, most_people: int) -> Candidates:
-    """People in 3D from detections (F, V, D); at most `most_people` an instant, best supported first."""
+def distances_mm(
+    points_mm: Float[Tensor, "P J 3"],
+    valid: Bool[Tensor, "P J"],
+    others_mm: Float[Tensor, "Q J 3"],
+    others_valid: Bool[Tensor, "Q J"],
+) -> Float[Tensor, "P Q"]:
+    """Mean distance over the joints that both have; infinite where those are too few to tell."""
+    both = valid[:, None] & others_valid[None]
+    apart_mm = (points_mm[:, None] - others_mm[None]).norm(dim=-1)
+    mean_mm = (apart_mm * both).sum(-1) / both.sum(-1).clamp_min(1)
+    return torch.where(both.sum(-1) >= LEAST_JOINTS, mean_mm, torch.inf)
+
+
+def find_candidates(
+    detections: Joints2D, cameras: Cameras, most_people: int, skeleton: Skeleton = COCO_17
+) -> Candidates:
+    """People in 3D from detections (F, V, D) of `skeleton`; at most `most_people` an instant, best supported first.
+
+    Joints at the ends of a bone longer than any person's are none of theirs: rays of two people's arms may meet.
+    """
     F, V, D, _ = detections.scores.shape
+    bones = torch.tensor(skeleton.bone_indices, dtype=torch.long).reshape(-1, 2)
     at_once = max(1, _MOST_PAIRINGS // max(1, V * (V - 1) // 2 * D * D))
     parts = [
-        _candidates_of(detections[start : start + at_once], cameras, most_people) for start in range(0, F, at_once)
+        _candidates_of(detections[start : start + at_once], cameras, most_people, bones)
+        for start in range(0, F, at_once)
     ]
     return Candidates.concatenated(parts)
 
 
-def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int) -> Candidates:
-    associated = associate(detections.points_px, detections.scores, cameras, most_people)
+def _candidates_of(detections: Joints2D, cameras: Cameras, most_people: int, bones: Int[Tensor, "B 2"]) -> Candidates:
+    associated = associate(detections.points_px, detections.scores, cameras, most_people, bones)
     joints = gathered(detections, associated.members)
     sizes_px = person_sizes_px(joints.points_px, joints.scores)
     found = lift(joints.points_px, joints.scores, cameras, sizes_px * CROP_MARGIN, "ransac")
-    usable = found.valid.sum(-1) >= LEAST_JOINTS
+    valid = found.valid & ~at_endless_bone(found.points_mm, found.valid, bones)
+    usable = (valid.sum(-1) >= LEAST_JOINTS) & ~_doubles(found.points_mm, valid, found.inliers)
     worth = _worth(associated, sizes_px, cameras, usable)
-    return Candidates(found.points_mm, found.valid & usable[..., None], worth, associated.members)
+    return Candidates(found.points_mm * valid[..., None], valid & usable[..., None], worth, associated.members)
+
+
+def _doubles(
+    points_mm: Float[Tensor, "F P J 3"], valid: Bool[Tensor, "F P J"], inliers: Bool[Tensor, "F P V J"]
+) -> Bool[Tensor, "F P"]:
+    """Candidates most of whose joints are those of another who is seen better: second detections of one person."""
+    both = valid[:, :, None] & valid[:, None]
+    close = ((points_mm[:, :, None] - points_mm[:, None]).norm(dim=-1) < _DOUBLE_MM) & both
+    same = (close.sum(-1) >= _FEWEST_DOUBLE) & (2 * close.sum(-1) > both.sum(-1))
+    evidence = (inliers & valid[:, :, None]).sum((-2, -1))
+    order = torch.arange(valid.shape[1])
+    better = (evidence[:, None] > evidence[:, :, None]) | (
+        (evidence[:, None] == evidence[:, :, None]) & (order[None] < order[:, None])
+    )
+    return (same & better).any(-1)
 
 
 def gathered(detections: Joints2D, members: Int[Tensor, "F P V"]) -> Joints2D:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from trivox.geometry.bones import misplaced_joints
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.tensors import TensorDataclass
@@ -27,7 +29,7 @@ class Track(TensorDataclass):
 class Seen(TensorDataclass):
     """What the following network saw in the crops of people, `boxes` without area where it did not look."""
 
-    boxes: Int[Tensor, "P V 4"]
+    boxes: Int[Tensor, "*looks P V 4"]
     views: BackboneOutput
 
 
@@ -68,6 +70,23 @@ class Followed(TensorDataclass):
             joints.scores,
             found.inliers,
             found.reprojection_px,
+        )
+
+    def without_misplaced(self, skeleton: Skeleton) -> Followed:
+        """Of all frames of a recording: without the joints at bones that the people do not have (geometry/bones.py).
+
+        What the views saw stays (`points_px`, `scores`), and so do the joints that people were followed by.
+        """
+        weight = self.confidence * self.inliers.sum(-2)
+        kept = self.valid & ~misplaced_joints(self.points_mm, self.valid, weight, skeleton)
+        return replace(
+            self,
+            points_mm=self.points_mm * kept[..., None],
+            valid=kept,
+            confidence=self.confidence * kept,
+            covariance_mm2=torch.where(kept[..., None, None], self.covariance_mm2, 0),
+            inliers=self.inliers & kept[..., None, :],
+            reprojection_px=self.reprojection_px * kept[..., None, :],
         )
 
     def poses(

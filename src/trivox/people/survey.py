@@ -40,11 +40,15 @@ class NobodyFound(InputError):
 
 @dataclass(frozen=True)
 class Survey(TensorDataclass):
-    """Coarse poses of N people at S instants (frame numbers), as anchors; `valid` is all false where absent."""
+    """Coarse poses of N people at S instants (frame numbers), as anchors; `valid` is all false where absent.
+
+    `bystanders` are others who were seen: nobody who is followed is where they are.
+    """
 
     frames: Int[Tensor, "S"]
     points_mm: Float[Tensor, "S N J 3"]
     valid: Bool[Tensor, "S N J"]
+    bystanders: Survey | None = None
 
     @property
     def present(self) -> Bool[Tensor, "S N"]:
@@ -100,6 +104,9 @@ def _nobody(anybody: bool, views: int, instants: int) -> str:
 
 def _anchors(candidates: Candidates, frames: Tensor, people: int, fps: float) -> Survey:
     times_s = (frames.double() / fps).numpy()
-    chains = link_people(candidates.centres_mm.numpy(), candidates.worth.numpy(), times_s, people)
-    chosen = candidates.chosen(torch.from_numpy(np.ascontiguousarray(chains.T)))
-    return Survey(frames, chosen.points_mm.double(), chosen.valid)
+    chains = link_people(candidates.centres_mm.numpy(), candidates.worth.numpy(), times_s, people + BYSTANDERS)
+    chosen, others = (
+        candidates.chosen(torch.from_numpy(np.ascontiguousarray(some.T))) for some in np.split(chains, [people])
+    )
+    bystanders = Survey(frames, others.points_mm.double(), others.valid)
+    return Survey(frames, chosen.points_mm.double(), chosen.valid, bystanders)

@@ -19,7 +19,7 @@ from trivox.evaluation_report import Report
 from trivox.files.poses import load_poses
 from trivox.files.results import Result, load_result
 from trivox.geometry.poses import Poses
-from trivox.summary import Summary, read_summary
+from trivox.summary import Loss, Summary, read_summary
 from trivox.view.colours import LEFT, RIGHT, joint_colours
 from trivox.view.measures import QUANTILES, Reprojection, bone_lengths_mm, reprojection
 from trivox.view.plots import SERIES, Colour, bars, heat_table, legend, lines, spreads
@@ -88,7 +88,7 @@ def _page(
         sections += _of_truth(result.poses, truth, scored, times_s)
     if seen is not None:
         sections += _of_reprojection(result, summary, seen, times_s)
-    sections += [_of_bones(result.poses, times_s), _of_people(result.poses, times_s)]
+    sections += [_of_bones(result.poses, times_s), _of_people(result.poses, summary, times_s)]
     people = "1 person" if summary.people == 1 else f"{summary.people} people"
     facts = (
         f"{summary.frames} frames at {summary.fps:g} frames/s, {people}, {len(summary.cameras)} cameras, joints of "
@@ -205,7 +205,7 @@ def _bone_record(name: str, who: str, length: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _of_people(poses: Poses, times_s: np.ndarray) -> str:
+def _of_people(poses: Poses, summary: Summary, times_s: np.ndarray) -> str:
     names, colours = _people(poses)
     shares = 100.0 * poses.valid.numpy().mean(2)
     return _section(
@@ -213,7 +213,17 @@ def _of_people(poses: Poses, times_s: np.ndarray) -> str:
         "The share of each person's joints that were found. At 0 % the person is lost, or not there.",
         legend(names, colours),
         lines(times_s, dict(zip(names, shares.T, strict=True)), colours, "%", size=(190, 900)),
+        _table([_loss_record(loss, summary.fps) for loss in summary.losses]) if summary.losses else "",
     )
+
+
+def _loss_record(loss: Loss, fps: float) -> dict[str, Any]:
+    return {
+        "person": loss.person,
+        "without joints in frames": f"{loss.first} to {loss.last}",
+        "for": f"{(loss.last - loss.first + 1) / fps:.2f} s",
+        "": "lost and found again" if loss.inside else "before the first or after the last joint",
+    }
 
 
 def _people(poses: Poses) -> tuple[list[str], list[Colour]]:

@@ -58,7 +58,7 @@ class Verdict:
 
 def verdict(summary: Summary, poses: Poses, seen: Reprojection | None, mpjpe_mm: float | None) -> Verdict:
     """What the numbers say together."""
-    checks = [_joints(summary), _cameras(summary)]
+    checks = [_joints(summary), _losses(summary), _cameras(summary)]
     if seen is not None and np.isfinite(seen.share).any():
         checks.append(_reprojection(float(np.nanmedian(seen.share))))
     if summary.bone_spread_mm is not None:
@@ -84,6 +84,14 @@ def _joints(summary: Summary) -> Check:
     grade = _graded(summary.joints_valid, 0.95, 0.8, more_is_better=True)
     remedy = "See below when people are lost, and draw these frames; ask for fewer people (--people), or add cameras."
     return _check("joints found", f"{100 * summary.joints_valid:.1f} %", "at least 95 %", grade, remedy)
+
+
+def _losses(summary: Summary) -> Check:
+    """Of people who are found again: who enters late or leaves is not lost."""
+    grade = _graded(summary.longest_loss_s, 0.2, 1.0)
+    remedy = "Draw the frames in which a person is lost (named below): whoever is visible in two views should be found."
+    value = f"lost for {summary.longest_loss_s:.2f} s at most" if summary.longest_loss_s > 0 else "never lost"
+    return _check("people followed throughout", value, "at most 0.2 s", grade, remedy)
 
 
 def _cameras(summary: Summary) -> Check:
