@@ -60,6 +60,7 @@ def test_a_person_behind_a_camera_is_not_looked_for_there():
 
 
 EVERYWHERE = torch.ones(1, 17, dtype=torch.bool)
+NOBODY = torch.zeros(0, 3).double()  # places of bystanders
 PICTURES = [np.zeros((720, 1280, 3), np.uint8)] * 4
 
 
@@ -148,8 +149,9 @@ def test_a_second_look_that_jumps_leaves_the_first():
     """A cut around where the person was found shows somebody else; the first look was good."""
     people = standing_people([(0.0, 0.0), (5000.0, 0.0)])
     follower = follower_of(people[:1], people[:1], Oracle(people))
-    first = follower._look(PICTURES, *[Track(people[:1], EVERYWHERE)] * 2, torch.zeros(0, 3).double())
-    follower._off_centre = lambda *_: Track(people[1:], EVERYWHERE)
+    at = Track(people[:1], EVERYWHERE)
+    first = follower._look(PICTURES, at, at, NOBODY)
+    follower._off_centre = lambda look, expected: Track(people[1:], EVERYWHERE)
     assert torch.equal(follower.step(1, PICTURES).points_mm, first.result.points_mm)
 
 
@@ -158,7 +160,7 @@ def test_a_view_that_shows_somebody_else_has_no_say():
     people = standing_people([(0.0, 0.0)])
     follower = follower_of(people, people, Oracle(people))
     track = Track(people, EVERYWHERE)
-    whole = follower._look(PICTURES, track, track, torch.zeros(0, 3).double())
+    whole = follower._look(PICTURES, track, track, NOBODY)
     joints = follower._joints
 
     def mistaken(pictures, boxes):
@@ -168,7 +170,7 @@ def test_a_view_that_shows_somebody_else_has_no_say():
         return found, sides, seen
 
     follower._joints = mistaken
-    look = follower._look(PICTURES, track, track, torch.zeros(0, 3).double())
+    look = follower._look(PICTURES, track, track, NOBODY)
     assert not look.result.scores[0, 2].any() and look.result.inliers[0, [0, 1, 3]].all()
     torch.testing.assert_close(look.result.points_mm, whole.result.points_mm, atol=1e-3, rtol=0)
     assert 0 < look.agreement < whole.agreement
@@ -212,6 +214,7 @@ def test_a_fast_person_is_followed_and_foreseen(speed_mm_per_s):
     oracle = Oracle(people)
     follower = follower_of(people, people, oracle)
     follower.survey.valid[1:] = False
+    now = people
     for frame in range(1, 16):
         now = people + torch.tensor([speed_mm_per_s * frame / 30, 0.0, 0.0]).double()
         oracle.__dict__["people_mm"] = now
@@ -229,8 +232,8 @@ def test_a_bystander_who_is_known_is_not_taken_for_somebody_who_left():
         follower.survey.valid[1:] = False
         anchors = people[None, 1:].expand(3, -1, -1, -1)
         there = torch.full((3, 1, 17), known)
-        follower.survey = Survey(
-            *list(vars(follower.survey).values())[:3], Survey(follower.survey.frames, anchors, there)
+        follower.survey = dataclasses.replace(
+            follower.survey, bystanders=Survey(follower.survey.frames, anchors, there)
         )
         lost = [places_of(follower.step(frame, PICTURES)) for frame in range(1, 14)]
         assert (lost == [[None]] * 13) == known
@@ -259,6 +262,7 @@ def test_nobody_is_followed_twice():
     everything = torch.ones(2, 17, dtype=torch.bool)
     for first, second, expected in ((0, 0, [False, True]), (1, 1, [True, False]), (0, 1, [False, False])):
         found = torch.stack([people[first], people[second] + 20.0])
-        look = follower._look(PICTURES, *[Track(people, everything)] * 2, torch.zeros(0, 3).double()).result
+        at = Track(people, everything)
+        look = follower._look(PICTURES, at, at, NOBODY).result
         look = dataclasses.replace(look, points_mm=found, valid=everything)
         assert _followed_twice(look, Track(people, everything), torch.zeros(2).long()).tolist() == expected
