@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 import torch
+from lenses import LENSES
 
 from trivox.synthetic import Renderer, SceneOptions, draw_scene, raster, solids
 from trivox.synthetic.joints import NAMES

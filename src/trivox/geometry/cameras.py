@@ -160,11 +160,10 @@ class Cameras(TensorDataclass):
         """
         cameras, points_mm = self._met(points_mm, of_world=True)
         with _full_precision(points_mm):
-            in_cam = cameras._in_cameras(points_mm)
-            normalised = in_cam[..., :2] / in_cam[..., 2:]
+            normalised, _ = cameras._normalised(points_mm)
             if self.has_distortion:
                 normalised = distort(normalised, cameras.distortion, cameras.distortion_model)
-            return cameras.pixels_from_normalised(normalised)
+            return cameras._pixels(normalised)
 
     def project_with_slope(
         self, points_mm: Float[Tensor, "*p N 3"]
@@ -172,27 +171,30 @@ class Cameras(TensorDataclass):
         """`project`, and the derivative of the pixels with respect to the points, per mm."""
         cameras, points_mm = self._met(points_mm, of_world=True)
         with _full_precision(points_mm):
-            in_cam = cameras._in_cameras(points_mm)
-            normalised = in_cam[..., :2] / in_cam[..., 2:]
+            normalised, depth = cameras._normalised(points_mm)
             R = cameras.R[..., None, :, :]
-            slope = (R[..., :2, :] - normalised[..., None] * R[..., 2:, :]) / in_cam[..., 2:, None]
+            slope = (R[..., :2, :] - normalised[..., None] * R[..., 2:, :]) / depth[..., None]
             if self.has_distortion:
                 lens = cameras.distortion, cameras.distortion_model
                 slope = distortion_jacobian(normalised, *lens) @ slope
                 normalised = distort(normalised, *lens)
-            return cameras.pixels_from_normalised(normalised), cameras.K[..., None, :2, :2] @ slope
+            return cameras._pixels(normalised), cameras.K[..., None, :2, :2] @ slope
 
-    def _in_cameras(self, points_mm: Tensor) -> Tensor:
-        """Camera coordinates, never at a depth of zero."""
+    def _normalised(self, points_mm: Tensor) -> tuple[Tensor, Tensor]:
+        """Points of the plane at depth 1, and their depths (..., 1), never zero."""
         in_cam = points_mm @ self.R.mT + self.t_mm[..., None, :]
         depth = in_cam[..., 2:]
-        return torch.cat([in_cam[..., :2], torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)], -1)
+        depth = torch.where(depth.abs() < SMALLEST_DEPTH_MM, SMALLEST_DEPTH_MM, depth)
+        return in_cam[..., :2] / depth, depth
+
+    def _pixels(self, normalised: Tensor) -> Tensor:
+        return normalised @ self.K[..., :2, :2].mT + self.K[..., None, :2, 2]
 
     def pixels_from_normalised(self, points: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
         """Apply K (skew included) to points of the plane at depth 1."""
         cameras, points = self._met(points)
         with _full_precision(points):
-            return points @ cameras.K[..., :2, :2].mT + cameras.K[..., None, :2, 2]
+            return cameras._pixels(points)
 
     def normalised_from_pixels(self, points_px: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
         """Undo K (skew included): points of the plane at depth 1, still distorted."""

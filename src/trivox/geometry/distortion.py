@@ -199,9 +199,9 @@ def _polynomial(x: Tensor, k: list[Tensor]) -> Tensor:
 
 def _slope(x: Tensor, k: list[Tensor]) -> Tensor:
     value = len(k) * k[-1]
-    for power in range(len(k) - 1, 0, -1):
+    for power in range(len(k) - 1, 1, -1):
         value = value * x + power * k[power - 1]
-    return value
+    return value * x + k[0]
 
 
 def _angle_ratio(r2: Tensor) -> Tensor:
