@@ -13,6 +13,7 @@ from trivox.errors import InputError
 from trivox.files.calibrations.records import AXES, UpAxis
 from trivox.files.poses import load_poses, save_poses
 from trivox.files.poses.load import WRITTEN
+from trivox.files.results import refuse_nobody
 from trivox.geometry.poses import Poses
 from trivox.progress import say
 
@@ -46,8 +47,7 @@ def export(
     poses = load_poses(path)
     if up is not None:
         poses = _with_up(poses, up)
-    if not poses.valid.any():
-        raise InputError(f"{path} has nobody to export: no joint in it is valid; look into summary.json of the result")
+    refuse_nobody(poses, path, "export")
     for remark in _remarks(poses, list(targets)):
         say(remark)
     return tuple(written for target in targets.values() for written in save_poses(poses, target))

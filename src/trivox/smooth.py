@@ -8,10 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from trivox.base.work import alone_in
-from trivox.files.results import load_result, save_result, standing_result
+from trivox.files.results import load_result, refuse_nobody, save_result, standing_result
 from trivox.geometry.poses import Poses
 from trivox.geometry.smoothing import LONGEST_GAP_S, smoothed
 from trivox.progress import say
+from trivox.summary import read_summary
 
 
 def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float = LONGEST_GAP_S) -> Poses:
@@ -23,6 +24,8 @@ def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float =
     source, target = Path(result), Path(out)
     given = load_result(source)
     raw = given.raw or given.poses
+    refuse_nobody(raw, source, "smooth")
+    read_summary(given.summary, source / "summary.json")
     job = {
         "command": "smooth",
         "result": str(source.resolve()),

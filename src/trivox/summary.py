@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from trivox.errors import InputError
@@ -24,13 +25,18 @@ _MOST_SPANS = 6
 _WILD_BONES_MM = 80.0
 
 
+_Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True)
 class CameraSummary:
     """`joints_used`: share of the valid joints that this camera helped to place."""
 
     name: str
-    joints_used: float
-    median_reprojection_px: float | None
+    joints_used: _Share
+    median_reprojection_px: _Distance | None
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Loss:
     `inside` where they were found both before and after.
     """
 
-    person: int
-    first: int
-    last: int
+    person: _Count
+    first: _Count
+    last: _Count
     inside: bool
 
 
@@ -51,13 +57,13 @@ class Summary:
     """Shares are 0..1. `bone_spread_mm`: standard deviation of each limb bone's length over time, averaged over the
     bones (and people); a rigid body and a perfect detector would give 0."""
 
-    frames: int
-    fps: float
-    people: int
-    joints_valid: float
-    median_reprojection_px: float | None
-    bone_spread_mm: float | None
-    cameras: tuple[CameraSummary, ...]
+    frames: _Count
+    fps: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    people: _Count
+    joints_valid: _Share
+    median_reprojection_px: _Distance | None
+    bone_spread_mm: _Distance | None
+    cameras: Annotated[tuple[CameraSummary, ...], Field(min_length=1)]
     losses: tuple[Loss, ...] = ()
 
     @property
@@ -76,6 +82,7 @@ def summarise(
     """Summary of poses and the observations behind them; only `possible` joints count as missing (None: all)."""
     counted = poses.valid if possible is None else poses.valid[..., possible]
     valid_joints = int(poses.valid.sum())
+    inliers = inliers & poses.valid[:, :, None]
     cameras = tuple(
         CameraSummary(
             name,
@@ -88,7 +95,7 @@ def summarise(
         frames=len(poses.frames),
         fps=poses.fps,
         people=poses.points_mm.shape[1],
-        joints_valid=float(counted.double().mean()),
+        joints_valid=float(counted.sum()) / max(counted.numel(), 1),
         median_reprojection_px=_median(reprojection_px[inliers]),
         bone_spread_mm=bone_spread_mm(poses),
         cameras=cameras,
@@ -170,8 +177,8 @@ def _median(values: Tensor) -> float | None:
 def read_summary(saved: Mapping[str, Any], path: Path) -> Summary:
     """The `Summary` whose fields a result folder has kept in `path`. Raises `InputError` for anything else."""
     try:
-        return TypeAdapter(Summary).validate_python(saved)
-    except ValidationError as error:
+        return TypeAdapter(Summary).validate_json(json.dumps(saved), strict=True)
+    except (ValidationError, RecursionError) as error:
         raise InputError(f"{path} is not a summary that trivox wrote; the folder is not a whole result") from error
 
 

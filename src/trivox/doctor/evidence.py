@@ -165,9 +165,12 @@ def jitter_px(evidence: Evidence) -> Float[Tensor, " V"]:
     """The detector's noise in each view, per axis and in crop pixels: a standard deviation, whatever the rig says.
 
     A joint is compared with the middle between where it was an instant before and after. For white noise of standard
-    deviation s the median of that distance is sqrt(3 / 2) sqrt(2 ln 2) s (a Rayleigh distribution's).
+    deviation s the median of that distance is sqrt(3 / 2) sqrt(2 ln 2) s (a Rayleigh distribution's). It is 0 where
+    nothing is seen at three instants.
     """
     points, weights, stretches = evidence.points_px, evidence.weights, evidence.stretches
+    if len(points) < 3:
+        return points.new_zeros(points.shape[1])
     apart = (points[1:-1] - (points[:-2] + points[2:]) / 2).norm(dim=-1) / evidence.crop_px[1:-1]
     seen = (weights[:-2] > 0) & (weights[1:-1] > 0) & (weights[2:] > 0)
     seen = seen & (stretches[2:] == stretches[:-2])[:, None, None]

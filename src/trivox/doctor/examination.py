@@ -26,7 +26,7 @@ from trivox.errors import InputError
 from trivox.files.calibrations import load_rig
 from trivox.files.keypoints import holds_keypoints, load_keypoints
 from trivox.files.matching import ImageFit, size_text
-from trivox.files.results import Result, load_result
+from trivox.files.results import Result, files_of, load_result
 from trivox.files.views import Views, match_cameras
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
@@ -135,7 +135,8 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
             "the calibration that belongs to the result"
         )
     rig = rig.selected(result.rig.names)
-    paths = _keypoint_files(result)
+    files = files_of(result.job, "keypoints")
+    paths = [files[name] for name in rig.names] if set(rig.names) <= files.keys() else []
     if paths and all(path.exists() for path in paths):
         skeleton = result.job.get("skeleton")
         views = [load_keypoints(path, skeleton=skeleton if skeleton in SKELETONS else None) for path in paths]
@@ -146,15 +147,6 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
             "calibration; give the 2D files or the videos to judge it by all of them"
         )
     return rig, _evidence_of_result(result)
-
-
-def _keypoint_files(result: Result) -> list[Path]:
-    """The 2D files that a result of `triangulate` was made from, in the order of its cameras; else none."""
-    files = result.job.get("keypoints")
-    if not isinstance(files, dict):
-        return []
-    given = [files.get(name) for name in result.rig.names]
-    return [Path(str(file["path"])) for file in given if isinstance(file, dict) and "path" in file]
 
 
 def _evidence_of_result(result: Result) -> Evidence:

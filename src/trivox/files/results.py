@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from trivox.base.atomic import atomic_write
@@ -33,6 +34,18 @@ from trivox.geometry.rig import Rig
 
 _ENTRIES = ("job.json", "rig.toml", "keypoints", "summary.json", "poses.npz", "poses.csv", "poses.trc", "poses_raw.npz")
 _OF_ONE_PERSON = re.compile(r"poses_p\d+\.trc")
+
+
+class _File(BaseModel):
+    path: Annotated[str, Field(min_length=1, pattern=r"\A[^\x00]+\z")]
+
+
+class _Job(BaseModel):
+    """What later commands read of a job; it tells more."""
+
+    videos: dict[str, _File] | None = None
+    keypoints: dict[str, _File] | None = None
+    skeleton: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,21 @@ def load_result(out: Path) -> Result:
         raise InputError(f"{out} is no result folder of trivox: it has no poses.npz; give the --out of an earlier job")
     rig = load_rig(out / "rig.toml")
     keypoints = [load_keypoints(out / "keypoints" / f"{name}.npz") for name in rig.names]
+    of_all = {(view.scores.shape, view.skeleton.names) for view in keypoints}
+    if len(of_all) > 1 or not keypoints[0].scores.numel():
+        raise InputError(f"{out / 'keypoints'} has files that do not go together; the folder is not a whole result")
     poses = load_poses(out / "poses.npz")
     raw = load_poses(out / "poses_raw.npz") if (out / "poses_raw.npz").is_file() else None
-    return Result(poses, rig, keypoints, _load_json(out / "job.json"), load_summary(out), raw)
+    return Result(poses, rig, keypoints, load_job(out), load_summary(out), raw)
+
+
+def refuse_nobody(poses: Poses, path: Path, what: str) -> None:
+    """Raise `InputError` where there is nobody to do `what` with."""
+    if not poses.valid.any():
+        raise InputError(
+            f"{path} has nobody to {what}: no joint in it is valid; draw its 2D joints to see why (trivox draw), or "
+            "give another result"
+        )
 
 
 def entries_of(out: Path) -> list[str]:
@@ -80,6 +105,26 @@ def entries_of(out: Path) -> list[str]:
     known = [name for name in _ENTRIES if (out / name).exists()]
     trc = [path.name for path in out.iterdir() if _OF_ONE_PERSON.fullmatch(path.name)] if out.is_dir() else []
     return known + sorted(trc, key=lambda name: (len(name), name))
+
+
+def load_job(out: Path) -> dict[str, Any]:
+    """Only the job of a result folder. Raises `InputError` where it does not have the form that trivox writes."""
+    path = out / "job.json"
+    job = _load_json(path)
+    try:
+        _Job.model_validate(job, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part)[:40] for part in first["loc"])
+        raise InputError(
+            f"{path}: {where} is not as trivox writes it ({first['msg']}); the folder is not a whole result"
+        ) from error
+    return job
+
+
+def files_of(job: dict[str, Any], kind: str) -> dict[str, Path]:
+    """Camera -> file of a kind ("videos", "keypoints") that a job was made from; empty where it was made from none."""
+    return {name: Path(file["path"]) for name, file in (job.get(kind) or {}).items()}
 
 
 def load_summary(out: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from trivox.errors import InputError
 from trivox.evaluate import evaluate
 from trivox.evaluation_report import Report
 from trivox.files.poses import load_poses
-from trivox.files.results import Result, load_result
+from trivox.files.results import Result, load_result, refuse_nobody
 from trivox.geometry.poses import Poses
 from trivox.summary import Loss, Summary, read_summary
 from trivox.view.colours import LEFT, RIGHT, joint_colours
@@ -60,6 +60,7 @@ def write_report(result: Path | str, out: Path | str, *, truth: Path | str | Non
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; remove it, or choose another name")
     found = load_result(folder)
+    refuse_nobody(found.poses, folder, "report on")
     summary = read_summary(found.summary, folder / "summary.json")
     known = None if truth is None else load_poses(truth)
     scored = None if truth is None else evaluate(folder, truth=truth, missing="skip")

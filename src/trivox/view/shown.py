@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from trivox.errors import InputError
 from trivox.files.calibrations import UpAxis, load_rig
 from trivox.files.calibrations.records import AXES
 from trivox.files.poses import load_poses
-from trivox.files.text import read_json
+from trivox.files.results import files_of, load_job
 from trivox.files.views import Views, refuse_names_alone
 from trivox.geometry.axes import turned_upright
 from trivox.geometry.poses import Poses
@@ -100,11 +100,13 @@ def load_content(
     poses = [_in_world(each, up_of_world) for each in poses]
     true = None if true is None else _in_world(true, up_of_world)
     views, notes = _views(shown_rig, videos, cameras, cameras_of)
+    empty = [path for path, each in zip(results, poses, strict=True) if not each.valid.any()]
+    notes += tuple(f"{path} has nobody: no joint in it is valid" for path in empty)
     shown = tuple(
         Shown(name, TINTS[i % len(TINTS)], each, None if true is None else compared(each, true))
         for i, (name, each) in enumerate(zip(_names(results, names), poses, strict=True))
     )
-    if true is not None and not any(np.isfinite(s.compared.errors_mm).any() for s in shown if s.compared):
+    if true is not None and not empty and not any(np.isfinite(s.compared.errors_mm).any() for s in shown if s.compared):
         notes += (f"{truth} shares no frame and joint with the results: there are no errors to show",)
     frames = np.unique(np.concatenate([each.frames.numpy() for each in poses]))
     return Content(shown, true, _sized(shown_rig, views), views, frames, poses[0].fps, notes)
@@ -115,10 +117,7 @@ def _loaded(path: Path) -> Poses:
     if not file.is_file():
         what = "is no result folder of trivox: it has no poses.npz" if path.is_dir() else "is not there"
         raise InputError(f"{path} {what}; give the --out of an earlier job, or a file of poses (.npz, .trc, .csv)")
-    poses = load_poses(file)
-    if not len(poses.frames):
-        raise InputError(f"{path} has no frame; give a result with at least one")
-    return poses
+    return load_poses(file)
 
 
 def _rig(given: Path | Rig | None, folder: Path | None, up: UpAxis | None) -> Rig | None:
@@ -165,7 +164,7 @@ def _views(
             raise InputError("videos need the cameras that saw them; give a result folder, or a calibration with --rig")
         views = Views.open(rig, videos, cameras=cameras or None)
         return views, views.notes
-    told = {} if rig is None or folder is None else _told_videos(folder / "job.json")
+    told = {} if rig is None or folder is None else _told_videos(folder)
     told = {name: path for name, path in told.items() if rig is not None and name in rig.names}
     lost = [path for path in told.values() if not path.exists()]
     if lost:
@@ -189,14 +188,9 @@ def _sized(rig: Rig | None, views: Views | None) -> Rig | None:
     return replace(rig, cameras=replace(rig.cameras, image_hw=sizes))
 
 
-def _told_videos(job: Path) -> dict[str, Path]:
-    """Camera -> video, as the job of a result folder tells; nothing where it had none, or is not as we write it."""
-    content = read_json(job) if job.is_file() else {}
-    videos = content.get("videos") if isinstance(content, dict) else None
-    if not isinstance(videos, Mapping):
-        return {}
-    entries = ((name, entry.get("path")) for name, entry in videos.items() if isinstance(entry, Mapping))
-    return {name: Path(path) for name, path in entries if isinstance(path, str)}
+def _told_videos(folder: Path) -> dict[str, Path]:
+    """Camera -> video, as the job of a result folder tells; nothing where it had none."""
+    return files_of(load_job(folder), "videos") if (folder / "job.json").exists() else {}
 
 
 def compared(poses: Poses, truth: Poses) -> Compared:

@@ -15,7 +15,7 @@ from trivox.evaluation_inputs import Predictions, Rows, Units, labels_of, load_p
 from trivox.files.matching import ImageFit
 from trivox.files.poses import load_poses
 from trivox.files.reference_configs import read_reference_training
-from trivox.files.results import Result, load_result
+from trivox.files.results import Result, files_of, load_result
 from trivox.files.views import Views, refuse_names_alone, turned_points
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
@@ -58,6 +58,8 @@ def filmed(result: Path | Poses, footage: Footage) -> Iterator[Filmed]:
     """People over their videos. Raises `InputError` where something is missing or does not go together."""
     folder = load_result(result) if isinstance(result, Path) and result.is_dir() else None
     poses = folder.poses if folder else result if isinstance(result, Poses) else load_poses(_path_of(result))
+    if not poses.valid.any():
+        say(f"{_path_of(result)} has nobody: no joint in it is valid")
     rig = footage.rig or (folder.rig if folder else None)
     if rig is None:
         raise InputError("poses alone do not say where the cameras are; give the calibration (--rig) and the videos")
@@ -80,11 +82,12 @@ def _path_of(result: Path | Poses) -> Path:
 
 def _videos_of(folder: Result | None, path: Path) -> tuple[list[Path], Sequence[str]]:
     """Those that a result was made from, and the cameras they belong to."""
-    told = folder.job.get("videos") if folder else None
-    if folder is None or not isinstance(told, dict):
-        why = "was made from 2D keypoints" if folder else "does not say which videos it was made from"
+    told = files_of(folder.job, "videos") if folder else {}
+    if folder is None or not set(folder.rig.names) <= told.keys():
+        of_keypoints = folder is not None and files_of(folder.job, "keypoints")
+        why = "was made from 2D keypoints" if of_keypoints else "does not say which videos it was made from"
         raise InputError(f"{path} {why}; give the videos to draw on: --videos VIDEO [VIDEO ...]")
-    paths = [Path(str(dict(told.get(name) or {}).get("path"))) for name in folder.rig.names]
+    paths = [told[name] for name in folder.rig.names]
     for lost in [at for at in paths if not at.exists()]:
         raise InputError(f"{lost}, which {path} was made from, is no longer there; say where (--videos VIDEO ...)")
     return paths, folder.rig.names

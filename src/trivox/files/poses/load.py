@@ -34,10 +34,11 @@ def save_poses(poses: Poses, path: Path | str) -> tuple[Path, ...]:
 
     .trc, .c3d, .bvh, .csv, .json, .parquet, .glb and .gltf: docs/exports.md. A .trc or .bvh holds one person: of
     several people each gets a file, NAME_p0.trc and so on. Formats with an up axis of their own are turned to it where
-    `poses.up` is known, and have the world's own axes where it is not. Raises `InputError` for another suffix, or a
-    folder that cannot be written.
+    `poses.up` is known, and have the world's own axes where it is not. Raises `InputError` for another suffix, poses
+    without a frame or person, or a folder that cannot be written.
     """
     path = _checked(path, "write", WRITTEN)
+    _check_size(poses, f"cannot write {path}", "give poses of somebody")
     if path.suffix in _OF_ONE_PERSON:
         return _OF_ONE_PERSON[path.suffix](poses, path)
     _OF_EVERYBODY[path.suffix](poses, path)
@@ -53,11 +54,18 @@ def load_poses(path: Path | str, *, skeleton: str | None = None) -> Poses:
     """
     path = _checked(path, "read", (*SUFFIXES, *_OF_DATASETS))
     wanted = skeleton_named(skeleton) if skeleton else None
-    if path.suffix in (".npz", *_OF_DATASETS):
-        of_dataset = _OF_DATASETS.get(path.suffix)
-        poses = of_dataset(path) if of_dataset else load_plain(path) or load_native(path)
-        return poses if wanted is None else poses.converted(wanted)
-    return (load_trc if path.suffix == ".trc" else load_csv)(path, wanted)
+    if path.suffix not in (".npz", *_OF_DATASETS):
+        return (load_trc if path.suffix == ".trc" else load_csv)(path, wanted)
+    of_dataset = _OF_DATASETS.get(path.suffix)
+    poses = of_dataset(path) if of_dataset else load_plain(path) or load_native(path)
+    _check_size(poses, f"{path} cannot be used", "give a file that was written in full")
+    return poses if wanted is None else poses.converted(wanted)
+
+
+def _check_size(poses: Poses, what: str, remedy: str) -> None:
+    frames, people = poses.valid.shape[:2]
+    if not frames or not people:
+        raise InputError(f"{what}: the poses have {frames} frames of {people} people, expected one at least; {remedy}")
 
 
 def _checked(path: Path | str, what: str, suffixes: tuple[str, ...]) -> Path:
