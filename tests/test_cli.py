@@ -239,10 +239,10 @@ def test_a_video_of_no_camera_names_the_cameras_and_the_option(refused, clips, t
 
 
 def test_a_video_of_another_size_names_both_sizes_and_the_option(refused, clips, tmp_path):
-    trivox.save_rig(_small_rig(2, (72, 96)), tmp_path / "rig.toml")
+    trivox.save_rig(_small_rig(2, (90, 96)), tmp_path / "rig.toml")
     videos = clips / "cam1.mp4", clips / "cam2.mp4"
     said = refused("predict", tmp_path / "rig.toml", *videos, "--out", tmp_path / "o")
-    assert "96x72" in said and "96x64" in said and "--image-fit scale|left|center|right" in said
+    assert "96x90" in said and "96x64" in said and "--image-fit scale|left|center|right" in said
 
 
 def test_a_single_view_is_refused(refused, clips, tmp_path):

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from trivox.base.work import alone_in
 from trivox.calibration_report import check
+from trivox.doctor.picture_sizes import fitted_views
 from trivox.errors import InputError
+from trivox.files.matching import ImageFit
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
-from trivox.files.views import ImageFit, Views, turned_points
+from trivox.files.views import Views, turned_points
 from trivox.geometry.axes import estimated_up
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
@@ -77,7 +79,8 @@ def predict(
     weights     a model, its file, or the name of one that comes along: gives the joints of the people followed.
     people      how many people to follow: the ones seen by the most views, then the largest, come first.
     skeleton    joints to give, by name of the skeleton; unless given COCO's 17, or those of a model of one's own.
-    image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right".
+    image_fit   how pictures of another size sit in the calibrated frame: "scale", "left", "center", "right"; where the
+                sizes differ by up to 16 pixels, a codec's padding, the people in them tell, unless it is given.
     fps         frame rate of image folders (30 unless given); videos tell their own.
     precision   in which a model of `weights` computes; "bfloat16" is faster where the machine has it.
     smooth      smooth the joints over time and fill short gaps (`smoothed`); the folder keeps those before, too.
@@ -93,7 +96,8 @@ def predict(
     wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
     paths = [Path(video) for video in videos]
-    with alone_in(folder), Views.open(rig, paths, cameras=cameras, image_fit=image_fit) as views:
+    with alone_in(folder), Views.unfitted(rig, paths, cameras=cameras) as unfitted:
+        views = fitted_views(unfitted, image_fit)
         work = _describe(views, lifting, people, wanted, fps, model, precision)
         job = {**work, "smooth": True} if smooth else work
         if folder is not None and (standing := standing_result(folder, job)):

@@ -10,7 +10,7 @@ import torch
 from rigs import ring
 
 from trivox.errors import InputError
-from trivox.files.matching import check_image_fit, fit_rig, match_cameras
+from trivox.files.matching import check_image_fit, differ_by_padding, fit_rig, match_cameras
 from trivox.geometry.rig import Rig
 
 
@@ -174,6 +174,21 @@ def test_a_stretched_picture() -> None:
 def test_another_size_needs_to_be_told() -> None:
     with pytest.raises(InputError, match=r"camera b .*1280x720, .*1200x720; .*--image-fit scale\|left\|center\|right"):
         fit_rig(rig_of("a", "b"), [(720, 1280), (720, 1200)])
+
+
+@pytest.mark.parametrize(
+    ("new_hw", "padding"),
+    [
+        ((720, 1280), False),
+        ((736, 1280), True),
+        ((704, 1264), True),
+        ((737, 1280), False),
+        ((720, 1263), False),
+        ((1280, 720), False),
+    ],
+)
+def test_a_difference_of_up_to_a_block_of_a_codec_is_padding(new_hw, padding) -> None:  # noqa: ANN001
+    assert differ_by_padding(rig_of("a", "b"), [(720, 1280), new_hw]) is padding
 
 
 @pytest.mark.parametrize("image_fit", [None, "scale", "left"])

@@ -20,7 +20,7 @@ from trivox.people.networks import Joints2D, Networks
 _HALF = 3  # half a side of a dot, pixels
 _PEOPLE = 3
 # One filter, none, and little compression: pictures are black but for the dots, and are written to be read once.
-_QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
 
 
 class DotNetworks(Networks):
@@ -110,7 +110,7 @@ def draw(points_mm: Tensor, visible: Tensor, rig: Rig, folder: Path) -> list[Pat
             for p in range(people):
                 if visible[f, v, p]:
                     _draw_person(picture, pixels[f, p], p)
-            cv2.imwrite(str(path / f"{f:06d}.png"), picture, _QUICK_PNG)
+            cv2.imwrite(str(path / f"{f:06d}.png"), picture, QUICK_PNG)
     return folders
 
 

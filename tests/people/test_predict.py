@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from clips import write_clip
-from dots import DotNetworks, draw, rig_of, walk
+from dots import QUICK_PNG, DotNetworks, draw, rig_of, walk
 
 import trivox
 from trivox.cli import main
 from trivox.files.results import load_result
+from trivox.files.views import Views
 from trivox.geometry.skeletons import COCO_17, H36M_17, converted
 from trivox.options import Method
 from trivox.people.follow import Follower
@@ -335,3 +338,81 @@ def test_a_rate_for_videos_is_refused(tmp_path):
         write_clip(path, 4)
     with pytest.raises(trivox.InputError, match="--fps is for image folders"):
         predicted(rig, paths, fps=30, image_fit="scale")
+
+
+def bordered(picture: np.ndarray, top: int, bottom: int) -> np.ndarray:
+    return cv2.copyMakeBorder(picture, top, bottom, 0, 0, cv2.BORDER_REPLICATE)
+
+
+PADDED = {
+    "left": lambda picture: bordered(picture, 0, 16),
+    "right": lambda picture: bordered(picture, 16, 0),
+    "center": lambda picture: bordered(picture, 8, 8),
+    "scale": lambda picture: cv2.resize(picture, (1280, 736), interpolation=cv2.INTER_NEAREST),
+}
+
+
+def padded_walk(folder, fit: str, frames: int = 6):
+    """People, their cameras, and pictures of all but the first camera that are 16 rows higher than calibrated."""
+    rig, truth = rig_of(3), walk(frames, 1, step_mm=100.0)
+    folders = draw(truth, everywhere(frames, 3, 1), rig, folder)
+    for path in (path for camera in folders[1:] for path in camera.iterdir()):
+        cv2.imwrite(str(path), PADDED[fit](cv2.imread(str(path))), QUICK_PNG)
+    return rig, truth, folders
+
+
+@pytest.mark.parametrize("fit", PADDED)
+def test_how_padded_pictures_sit_is_told_by_the_people_in_them_and_said(tmp_path, capsys, fit):
+    rig, truth, folders = padded_walk(tmp_path, fit)
+    assert_follows(predicted(rig, folders, fps=30), truth)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"cam2 is calibrated for 1280x720, its pictures are 1280x736: fitted by {fit}" in said
+    assert f"agree best with {fit}; --image-fit scale|left|center|right decides it" in said
+
+
+def test_a_fit_that_the_people_tell_is_that_of_the_result_and_of_a_job_that_goes_on(tmp_path, monkeypatch):
+    rig, truth, folders = padded_walk(tmp_path / "in", "right")
+    step = Follower.step
+    stops = [3]
+
+    def interrupted(self, frame, pictures):
+        if frame in stops:
+            stops.remove(frame)
+            raise KeyboardInterrupt
+        return step(self, frame, pictures)
+
+    monkeypatch.setattr(Follower, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predicted(rig, folders, out=tmp_path / "out", fps=30)
+    assert_follows(predicted(rig, folders, out=tmp_path / "out", fps=30), truth)
+    result = load_result(tmp_path / "out")
+    # The rows above put the calibrated middle 16 pixels lower.
+    below = torch.tensor([[0.0, 0], [0, 16], [0, 16]]).double()
+    torch.testing.assert_close(result.rig.cameras.K[:, :2, 2], rig.cameras.K[:, :2, 2] + below)
+    with Views.open(result.rig, folders) as views:
+        assert not views.notes
+    given = predicted(rig, folders, out=tmp_path / "out", fps=30, image_fit="right")  # the same work: it stands
+    torch.testing.assert_close(given.points_mm, result.poses.points_mm, rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_the_people_do_not_tell_is_left_and_said(tmp_path, capsys):
+    rig, _, folders = padded_walk(tmp_path, "left", frames=1)
+    predicted(rig, folders, fps=30)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "fitted by left" in said and "do not tell clearly how these sit in it" in said
+
+
+def test_padded_pictures_of_nobody_are_the_sentence_about_nobody(tmp_path):
+    rig = rig_of(2)
+    paths = [write_clip(tmp_path / f"{name}.mp4", 2, image_hw=(736, 1280)) for name in rig.names]
+    with pytest.raises(trivox.InputError, match="no person found in any of the 2 videos"):
+        predicted(rig, paths)
+
+
+def test_more_than_padding_is_refused(tmp_path):
+    rig = rig_of(2)
+    paths = [write_clip(tmp_path / f"{name}.mp4", 2, image_hw=(738, 1280)) for name in rig.names]
+    with pytest.raises(
+        trivox.InputError, match=r"1280x738; say how they sit .* --image-fit scale\|left\|center\|right"
+    ):
+        predicted(rig, paths)

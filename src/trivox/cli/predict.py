@@ -54,7 +54,8 @@ class Predict(People):
     skeleton: Skeleton = None
     """Joints to give; coco17 unless given, or those of --weights."""
     image_fit: Annotated[ImageFit | None, unset(one_of(ImageFit))] = None
-    """How pictures of another size than calibrated sit in the calibrated frame."""
+    """How pictures of another size than calibrated sit in the calibrated frame; up to 16 pixels are fitted by the
+    people seen, unless it is given."""
     fps: Annotated[float | None, unset("RATE")] = None
     """Frame rate of image folders; videos tell their own."""
 

@@ -22,10 +22,11 @@ from trivox.doctor.diagnosis import diagnose
 from trivox.doctor.evidence import Evidence, evidence_of, sampled
 from trivox.doctor.findings import Finding, findings_of, remarks_of
 from trivox.doctor.looking import look_at, read_from_files
+from trivox.doctor.picture_sizes import best_fit
 from trivox.errors import InputError
 from trivox.files.calibrations import load_rig
 from trivox.files.keypoints import holds_keypoints, load_keypoints
-from trivox.files.matching import ImageFit, size_text
+from trivox.files.matching import fitted_cameras, size_text
 from trivox.files.results import Result, files_of, load_result
 from trivox.files.views import Views, match_cameras
 from trivox.geometry.cameras import Cameras
@@ -33,8 +34,6 @@ from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import SKELETONS
 from trivox.options import DEFAULT_FPS
 from trivox.progress import say
-
-_FITS: tuple[ImageFit, ...] = ("left", "center", "right", "scale")
 
 
 @dataclass(frozen=True)
@@ -180,9 +179,9 @@ def sized_cameras(rig: Rig, evidence: Evidence) -> tuple[Cameras, list[Finding]]
     if not differs:
         # Sides exchanged: a turned picture, which the joints will tell.
         return unfitted, []
-    fitted = {fit: _fitted(cameras, pictures, differs, fit) for fit in _FITS}
-    losses = {fit: Case.of(evidence, some).loss for fit, some in fitted.items()}
-    best = min(losses, key=lambda fit: losses[fit])
+    # Of turned pictures the joints will tell, too; none of these fits is theirs.
+    sizes = torch.where(turned[:, None], calibrated, pictures)
+    best = best_fit(cameras, sizes, evidence).image_fit
     findings = [
         Finding(
             "wrong image size",
@@ -193,20 +192,7 @@ def sized_cameras(rig: Rig, evidence: Evidence) -> tuple[Cameras, list[Finding]]
         )
         for v in differs
     ]
-    return fitted[best], findings
-
-
-def _fitted(cameras: Cameras, pictures: torch.Tensor, differs: list[int], fit: ImageFit) -> Cameras:
-    """As `files.matching.fit_rig`, for some of the cameras."""
-    assert cameras.image_hw is not None
-    own, wanted = cameras.image_hw.flip(-1).double(), pictures.flip(-1).double()
-    K = cameras.K.clone()
-    if fit == "scale":
-        K[differs, :2] = K[differs, :2] * (wanted / own)[differs, :, None]
-    else:
-        share = {"left": 0.0, "center": 0.5, "right": 1.0}[fit]
-        K[differs, :2, 2] -= (own - wanted)[differs] * share
-    return replace(cameras, K=K, image_hw=pictures)
+    return replace(fitted_cameras(cameras, sizes, best), image_hw=pictures), findings
 
 
 def report_text(report: DoctorReport) -> str:

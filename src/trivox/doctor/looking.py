@@ -24,6 +24,7 @@ from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.keypoints import Keypoints2D, with_joined_skeleton
 from trivox.geometry.skeletons import COCO_17
+from trivox.options import DEFAULT_FPS
 from trivox.people.boxes import CROP_MARGIN
 from trivox.people.candidates import BYSTANDERS, find_candidates, gathered
 from trivox.people.networks import CROP_HW, Joints2D, Networks
@@ -32,6 +33,8 @@ from trivox.triangulate_files import detections_at
 
 # Whole pictures are searched this often, in sampled instants.
 _SEARCH_EVERY = 10
+# Instants of a glance.
+_GLANCES = 12
 # Pictures whose orientation is tried, and by how much another must be better than that of the rig.
 _TRIALS = 3
 _CLEARLY_BETTER = 1.3
@@ -57,6 +60,28 @@ def look_at(views: Views, fps: float, networks: Networks | None = None) -> Evide
         )
     points, scores = joints.points_px[:, :, None], joints.scores[:, :, None]
     return evidence_of(points, scores, frames, stretches, COCO_17, fps, views.rig.cameras.image_hw)
+
+
+def glance_at(views: Views, networks: Networks) -> Evidence:
+    """Evidence from a few instants, far apart, of pictures that are upright as the rig says; nobody may be seen."""
+    assert views.rig.cameras.image_hw is not None
+    stored_hw = [(int(h), int(w)) for h, w in views.rig.cameras.image_hw.tolist()]
+    as_told = [0] * len(views.paths)
+    step = max(1, views.frame_count // _GLANCES)
+    frames = torch.arange(0, views.frame_count, step)[:_GLANCES]
+    joints = []
+    with progress("how the pictures fit", len(frames)) as advance:
+        for instant in views.frames(stop=int(frames[-1]) + 1, step=step):
+            found = networks.find_people(instant.pictures)
+            member = _chosen(_stored(found, views, as_told, stored_hw)[None], views.rig.cameras)[0]
+            own = _joints_in(instant.pictures, _boxes(found, member), networks)
+            joints.append(_stored(own, views, as_told, stored_hw))
+            advance(1)
+    seen = Joints2D.stack(joints)
+    points, scores = seen.points_px[:, :, None], seen.scores[:, :, None]
+    # Each instant is a stretch of its own: nothing is read between them.
+    alone = torch.arange(len(frames))
+    return evidence_of(points, scores, frames, alone, COCO_17, views.fps or DEFAULT_FPS, views.rig.cameras.image_hw)
 
 
 def read_from_files(views: Sequence[Keypoints2D], cameras: Cameras, fps: float) -> Evidence:
@@ -119,12 +144,13 @@ def _searched(
             advance(1)
     stored = Joints2D.stack([_stored(joints, views, turns, stored_hw) for joints in found])
     members = _chosen(stored, views.rig.cameras)
-    view = torch.arange(len(turns))
-    boxes = {}
-    for frame, joints, member in zip(at, found, members, strict=True):
-        seen = (joints.scores >= _SEEN) & (member >= 0)[:, None, None]
-        boxes[frame] = square_boxes(joints.points_px, seen, CROP_MARGIN)[view, member.clamp_min(0)]
-    return boxes
+    return {frame: _boxes(joints, member) for frame, joints, member in zip(at, found, members, strict=True)}
+
+
+def _boxes(found: Joints2D, member: Int[Tensor, " V"]) -> Int[Tensor, "V 4"]:
+    """Around one of the people found (V, D) in each view; empty where there is none (-1)."""
+    seen = (found.scores >= _SEEN) & (member >= 0)[:, None, None]
+    return square_boxes(found.points_px, seen, CROP_MARGIN)[torch.arange(len(member)), member.clamp_min(0)]
 
 
 def _chosen(found: Joints2D, cameras: Cameras) -> Int[Tensor, "S V"]:

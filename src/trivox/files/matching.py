@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from trivox.errors import InputError
+from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig, camera_name
 
 ImageFit = Literal["scale", "left", "center", "right"]
+# Codecs write whole blocks of 16 pixels: players and decoders show the rest of the last one, or do not (1088 for 1080).
+_BLOCK_PX = 16
 _PLACES = {"left": 0.0, "center": 0.5, "right": 1.0}
 
 
@@ -129,14 +134,30 @@ def fit_rig(rig: Rig, image_hws: Sequence[tuple[int, int]], image_fit: ImageFit 
         return replace(rig, cameras=replace(rig.cameras, image_hw=sizes))
     for name, old, new in zip(rig.names, calibrated.tolist(), image_hws, strict=True):
         _refuse_misfit(name, (old[0], old[1]), new, image_fit)
-    if image_fit is None or torch.equal(calibrated, sizes):
+    if image_fit is None:
         return rig
-    K = rig.cameras.K
-    size_xy, calibrated_xy = sizes.flip(-1).to(K), calibrated.flip(-1).to(K)
+    return replace(rig, cameras=fitted_cameras(rig.cameras, sizes, image_fit))
+
+
+def fitted_cameras(cameras: Cameras, image_hw: Int[Tensor, "V 2"], image_fit: ImageFit) -> Cameras:
+    """Cameras (V,) of known sizes for pictures of sizes `image_hw`: see `fit_rig`."""
+    assert cameras.image_hw is not None, "pictures fit into a frame of known size"
+    if torch.equal(cameras.image_hw, image_hw):
+        return cameras
+    size_xy, calibrated_xy = image_hw.flip(-1).to(cameras.K), cameras.image_hw.flip(-1).to(cameras.K)
     if image_fit == "scale":
-        return replace(rig, cameras=rig.cameras.scaled(size_xy / calibrated_xy))
+        return cameras.scaled(size_xy / calibrated_xy)
     offset = (calibrated_xy - size_xy) * _PLACES[image_fit]
-    return replace(rig, cameras=rig.cameras.cropped(torch.cat([offset, offset + size_xy], dim=-1)))
+    return cameras.cropped(torch.cat([offset, offset + size_xy], dim=-1))
+
+
+def differ_by_padding(rig: Rig, image_hws: Sequence[tuple[int, int]]) -> bool:
+    """Whether pictures of these sizes, one per camera, differ from the calibrated ones by no more than a codec adds."""
+    calibrated, sizes = rig.cameras.image_hw, torch.tensor(image_hws)
+    if calibrated is None or torch.equal(calibrated, sizes):
+        return False
+    turned = (calibrated != sizes).any(-1) & (calibrated == sizes.flip(-1)).all(-1)
+    return not bool(turned.any()) and int((calibrated - sizes).abs().max()) <= _BLOCK_PX
 
 
 def _refuse_misfit(name: str, old_hw: tuple[int, int], new_hw: tuple[int, int], image_fit: ImageFit | None) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -82,15 +82,28 @@ class Views:
 
         Raises `InputError` where they do not go together.
         """
+        return cls.unfitted(rig, paths, cameras=cameras).fitted(image_fit)
+
+    @classmethod
+    def unfitted(cls, rig: Rig, paths: Sequence[Path | str], *, cameras: Sequence[str] | None = None) -> Views:
+        """As `open`, but with the cameras as they are calibrated, whatever the sizes of the pictures."""
         found = tuple(video for path in paths for video in _videos_of(Path(path)))
         rig = match_cameras(rig, found, cameras)
         sources, gaps = _matched_by_number(rig.names, [_opened(path) for path in found])
-        fitted = fit_rig(rig, [source.info.image_hw for source in sources], image_fit)
         fps, numbers, timing = _matched_by_time(rig.names, sources)
         count = _common_count(sources) if numbers is None else len(numbers[0])
         lengths = _length_notes(rig.names, sources, count) if numbers is None else []
-        notes = (*rig.notes, *_fit_notes(rig, fitted, image_fit), *gaps, *timing, *lengths)
-        return cls(fitted, found, count, fps, notes, sources, numbers)
+        return cls(rig, found, count, fps, (*rig.notes, *gaps, *timing, *lengths), sources, numbers)
+
+    def fitted(self, image_fit: ImageFit | None, *notes: str) -> Views:
+        """These views with cameras for their pictures (see `fit_rig`), and further notes on why that fit."""
+        fitted = fit_rig(self.rig, self.image_hws, image_fit)
+        return replace(self, rig=fitted, notes=(*self.notes, *_fit_notes(self.rig, fitted, image_fit), *notes))
+
+    @property
+    def image_hws(self) -> list[tuple[int, int]]:
+        """(height, width) of the stored pictures of each view."""
+        return [source.info.image_hw for source in self.sources]
 
     @property
     def damage(self) -> tuple[str, ...]:
