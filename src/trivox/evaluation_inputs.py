@@ -25,6 +25,7 @@ from trivox.data.splits import read_split, rows_of_parts
 from trivox.errors import InputError
 from trivox.files.poses import load_poses
 from trivox.files.reference_results import ReferenceResults, load_reference_results, save_reference_results
+from trivox.files.text import check_places
 from trivox.geometry.poses import Poses
 from trivox.geometry.skeletons import H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_named, skeleton_of
 from trivox.metrics.people_evaluation import Scene
@@ -161,6 +162,8 @@ def load_predictions(path: Path, skeleton: str | None = None, units: Units | Non
         raise InputError(f"{path} states its own unit, which --units cannot change; leave it out")
     if path.suffix == ".pkl":
         results = load_reference_results(path)
+        there = np.isfinite(results.points_mm).all(-1)
+        check_places(results.points_mm[there], path, MM_PER_UNIT[units or "mm"])
         points = torch.from_numpy(results.in_order()) * MM_PER_UNIT[units or "mm"]
         return Predictions(points, torch.isfinite(points).all(-1), _skeleton_of(results, path, skeleton))
     file = path / "poses.npz" if path.is_dir() else path

@@ -58,7 +58,7 @@ def read_human36m_npy(path: Path, root: Path) -> Labels:
     subject, trial = content.indices("subject_idx", len(subjects)), content.indices("action_idx", len(trials))
     takes, recording = np.unique(np.stack([subject, trial], 1), axis=0, return_inverse=True)
     placed = content.cameras((len(subjects), len(camera_names)), 1.0, "human36m")
-    points_mm = content.column("keypoints", "f", len(H36M_17), 3).astype(np.float32)
+    points_mm = content.places("keypoints", 1.0, len(H36M_17), 3)
     boxes = content.whole("bbox_by_camera_tlbr", "iu", len(camera_names), 4)
     frames = content.whole("frame_idx", "iu")
     return Labels(

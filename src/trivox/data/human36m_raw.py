@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64
 from trivox.base.reading import check_regular, read_bytes
 from trivox.errors import InputError
 from trivox.files.hdf5 import BROKEN, array_of, member, opened_hdf5
+from trivox.files.text import check_places
 
 # Where the joints of `H36M_17` are among the 32; the order is that of the skeleton.
 JOINTS_17 = (3, 2, 1, 6, 7, 8, 0, 12, 13, 15, 27, 26, 25, 17, 18, 19, 14)
@@ -36,6 +37,7 @@ def read_positions(path: Path) -> Float32[np.ndarray, "F 17 3"]:
             f"{path} holds {flat.dtype} of shape {flat.shape}, expected (frames, {3 * _RAW_JOINTS}) positions in mm; "
             "give the world positions D3_Positions"
         )
+    check_places(flat, path)
     return flat.reshape(-1, _RAW_JOINTS, 3)[:, JOINTS_17].astype(np.float32)
 
 

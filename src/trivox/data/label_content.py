@@ -15,6 +15,7 @@ import torch
 
 from trivox.errors import InputError
 from trivox.files.safe_pickle import load_npy
+from trivox.files.text import check_places
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import DistortionModel
 
@@ -71,6 +72,12 @@ class LabelContent:
         if column.dtype.kind == "f" and not (np.abs(column) < _LARGEST_FLOAT).all():
             raise self.error(f"has numbers in {name!r} that are not finite, or beyond all measure")
         return column
+
+    def places(self, name: str, mm_per_unit: float, *shape: int) -> np.ndarray:
+        """A column of joints, float32: x, y, z, where somebody can be, and perhaps a confidence, above 0 if known."""
+        column = self.column(name, "f", *shape)
+        check_places(column[..., :3] if shape[-1] == 3 else column[column[..., 3] > 0, :3], self.path, mm_per_unit)
+        return column.astype(np.float32)
 
     def whole(self, name: str, kinds: str, *shape: int) -> np.ndarray:
         """A column of numbers cut to whole ones, int64; none is larger than pictures and recordings are."""

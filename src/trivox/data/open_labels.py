@@ -25,7 +25,7 @@ from trivox.data.picture_files import PictureFiles
 from trivox.data.pictures import Pictures, Recording
 from trivox.errors import InputError
 from trivox.files.npz import read_npz_of, write_npz
-from trivox.files.text import read_json
+from trivox.files.text import check_places, read_json
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.distortion import DISTORTION_MODELS, DistortionModel
 from trivox.geometry.skeletons import Skeleton
@@ -177,6 +177,7 @@ def _check_rows(arrays: dict[str, np.ndarray], recordings: int, npz: Path) -> No
     for name in ("points_mm", "confidence", "K", "R", "t_mm", "distortion"):
         if not np.isfinite(arrays[name]).all():
             raise InputError(f"{npz} has numbers in {name!r} that are not finite; prepare the dataset again")
+    check_places(arrays["points_mm"], npz)
 
 
 def _arrays_of(labels: Labels) -> dict[str, np.ndarray]:

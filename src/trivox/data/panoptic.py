@@ -47,7 +47,7 @@ def read_panoptic_npy(path: Path, root: Path) -> Labels:
     content = LabelContent(path)
     sequences, camera_names = content.names("action_names"), content.names("camera_names")
     placed = content.cameras((len(sequences), len(camera_names)), MM_PER_CM, "opencv")
-    joints = content.column("keypoints", "f", len(PANOPTIC_19), 4).astype(np.float32)
+    joints = content.places("keypoints", MM_PER_CM, len(PANOPTIC_19), 4)
     boxes = content.whole("bbox_by_camera_tlbr", "iuf", len(camera_names), 5)
     valid = joints[..., 3] > 0
     return Labels(

@@ -31,7 +31,7 @@ from trivox.data.pictures import Pictures
 from trivox.errors import InputError
 from trivox.files.calibrations import load_rig
 from trivox.files.images import IMAGE_SUFFIXES
-from trivox.files.text import last_number, numbers, read_json, whole
+from trivox.files.text import check_places, last_number, numbers, read_json, whole
 from trivox.files.videos import Video
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
@@ -190,7 +190,9 @@ def _joints_of(body: Any, path: Path) -> Float32[np.ndarray, "J 4"]:
     joints = numbers(body.get("joints19"), path, "joints19")
     if joints.size != 4 * len(PANOPTIC_19) or not np.isfinite(joints).all():
         raise InputError(f"{path}: joints19 should be {len(PANOPTIC_19)} x (x, y, z, confidence); unpack it again")
-    return joints.reshape(len(PANOPTIC_19), 4).astype(np.float32)
+    joints = joints.reshape(len(PANOPTIC_19), 4)
+    check_places(joints[:, :3], path, MM_PER_CM)
+    return joints.astype(np.float32)
 
 
 def boxes_of_joints(

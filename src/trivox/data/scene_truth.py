@@ -25,7 +25,7 @@ from trivox.data.scene_folders import SceneFolder, Stated
 from trivox.errors import InputError
 from trivox.files.calibrations.records import MM_PER_UNIT
 from trivox.files.poses import load_poses
-from trivox.files.text import read_json, whole
+from trivox.files.text import check_places, read_json, whole
 from trivox.geometry.skeletons import H36M_17, MPII_16, PANOPTIC_19, Skeleton, skeleton_named
 
 _SUFFIXES = (".npz", ".csv", ".mat", ".json")
@@ -104,6 +104,7 @@ def _of_pose_files(paths: list[Path], stated: Stated) -> SceneTruth:
     joints = np.array([body[3] for body in bodies])
     valid = np.isfinite(joints).all(-1) & (joints[..., 3] > 0)
     joints = np.where(valid[..., None], joints, 0.0)
+    check_places(joints[..., :3], folder, MM_PER_UNIT[stated.truth_units])
     keep = valid.any(-1)
     return SceneTruth(
         folder,

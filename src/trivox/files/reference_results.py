@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,4 +124,9 @@ def _is_dict(value: Any) -> bool:
 
 def _is_table(table: Any) -> bool:
     rows = table.values() if isinstance(table, dict) else [None]
-    return all(isinstance(row, dict) and all(isinstance(v, int | float) for v in row.values()) for row in rows)
+    return all(isinstance(row, dict) and all(_is_error(v) for v in row.values()) for row in rows)
+
+
+def _is_error(value: Any) -> bool:
+    """A number that a float can hold, NaN among them."""
+    return isinstance(value, int | float) and not abs(value) > sys.float_info.max

@@ -82,12 +82,13 @@ def numbers(value: Any, path: Path, what: str) -> np.ndarray:
     raise InputError(f"{path}: {what} should be a rectangular list of numbers; write the file again")
 
 
-def check_places(points_mm: np.ndarray, path: Path) -> None:
-    """Refuse numbers that no place of a person can have, in millimetres; NaN is no place at all."""
-    if (np.abs(points_mm) > FARTHEST_MM).any():
+def check_places(points: np.ndarray, path: Path, mm_per_unit: float = 1.0) -> None:
+    """Refuse numbers that no place of a person can have; NaN is no place at all."""
+    farthest_mm = float(np.fmax.reduce(np.abs(points), axis=None, initial=0)) * mm_per_unit
+    if farthest_mm > FARTHEST_MM:
         raise InputError(
-            f"{path} has a joint {float(np.nanmax(np.abs(points_mm))):g} mm away, farther than "
-            f"{FARTHEST_MM / 1e6:g} km; correct the file, or its unit"
+            f"{path} has a joint {farthest_mm:g} mm away, farther than {FARTHEST_MM / 1e6:g} km; correct the file, or "
+            "its unit"
         )
 
 

@@ -33,9 +33,10 @@ def load_actors_mat(path: Path) -> Poses:
     counts = {len(frames) for frames in actors}
     if len(counts) != 1 or counts == {0}:
         raise InputError(f"{path}: actor3D should hold actors with the same number of frames; give the whole file")
-    points_mm = np.array([[_joints(frame, path) for frame in frames] for frames in actors]).swapaxes(0, 1) * _MM_PER_M
-    valid = np.all(np.isfinite(points_mm), axis=-1)
-    check_places(points_mm[valid], path)
+    points = np.array([[_joints(frame, path) for frame in frames] for frames in actors]).swapaxes(0, 1)
+    valid = np.all(np.isfinite(points), axis=-1)
+    check_places(points[valid], path, _MM_PER_M)
+    points_mm = points * _MM_PER_M
     return Poses(
         torch.from_numpy(points_mm),
         torch.from_numpy(valid),

@@ -83,9 +83,10 @@ def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
     frames = np.array([whole(number - 1, path, "a frame number, counted from 1,") for number in table[:, 0]])
     if (np.diff(frames) <= 0).any():
         raise InputError(f"{path} has frame numbers that do not rise; write it again")
-    points = joints.picked(table[:, 2:].reshape(len(rows), 1, -1, 3) * scale, axis=2)
+    points = joints.picked(table[:, 2:].reshape(len(rows), 1, -1, 3), axis=2)
     valid = np.all(np.isfinite(points), axis=-1)
-    check_places(points[valid], path)
+    check_places(points[valid], path, scale)
+    points = points * scale
     return Poses(
         torch.from_numpy(points),
         torch.from_numpy(valid),
