@@ -91,6 +91,14 @@ def test_a_config_survives_json(model: Model) -> None:
     assert read_config(written(config), Path("x")) == config
 
 
+@pytest.mark.parametrize("side", ["1e308", "1e400", "NaN", "Infinity", "-2500.0", "0", '"wide"', "null"])
+def test_a_config_of_no_possible_side_is_refused(side: str) -> None:
+    config = written(config_of(MODELS["volumetric"]()))
+    assert config.count('"side_mm":2000.0') == 1
+    with pytest.raises(InputError, match=r"^x: the model's config cannot be used .*side_mm"):
+        read_config(config.replace('"side_mm":2000.0', f'"side_mm":{side}'), Path("x"))
+
+
 def test_a_loaded_model_says_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
     images, cameras, _ = scene(2, samples=1, image_hw=(128, 160))

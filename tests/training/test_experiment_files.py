@@ -88,6 +88,20 @@ def test_faults_name_the_line_and_the_nearest_key(tmp_path: Path, old: str, new:
         loaded(tmp_path, SMALL.replace(old, new))
 
 
+@pytest.mark.parametrize("side", ["1e308", "1e400", ".inf", ".nan", "-2500", "0", "wide", "[2500]"])
+def test_a_cube_of_no_possible_side(tmp_path: Path, side: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(SMALL.replace("{size: 32}", f"{{size: 32, side_mm: {side}}}"))
+    with pytest.raises(SystemExit) as exit_code:
+        main(["train", str(path), "--out", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert exit_code.value.code == 2 and error.count("\n") == 1
+    assert f"{path}, line 5: model.cube.side_mm is" in error and not (tmp_path / "run").exists()
+    path.write_text(VOLUMETRIC_REFERENCE.replace("cuboid_side: 2500.0", f"cuboid_side: {side}"))
+    with pytest.raises(InputError, match=r"e\.yaml.*(cuboid_side|side_mm)"):
+        load_experiment(path)
+
+
 def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     experiment = loaded(
         tmp_path, SMALL, "optimizer.lr=3e-5", "model.cube.size=64", "views.max=3", "data={kind: rendered, scenes: 5}"

@@ -17,7 +17,7 @@ from torch import nn
 from trivox.errors import InputError
 from trivox.geometry.skeletons import Skeleton, skeleton_of
 from trivox.geometry.volumes import Aggregation, Cube
-from trivox.geometry.volumes.cube import Axis
+from trivox.geometry.volumes.cube import LARGEST_SIDE_MM, Axis
 from trivox.models.algebraic import Algebraic
 from trivox.models.backbones import VOLUME_CHANNELS, MoveNetBackbone
 from trivox.models.pose_resnet import BLOCKS, BasicBlock, Bottleneck, Depth, PoseResNet, Style
@@ -29,6 +29,7 @@ from trivox.models.volumetric import Inputs, Volumetric
 Model = Ransac | Algebraic | Volumetric
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SideMm = Annotated[float, Field(gt=0, le=LARGEST_SIDE_MM, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 Voxels = Annotated[int, Field(ge=2, le=512)]
 
@@ -76,7 +77,7 @@ class V2VConfig(_Strict):
 class CubeConfig(_Strict):
     """See `Cube`."""
 
-    side_mm: Positive
+    side_mm: SideMm
     size: tuple[Voxels, Voxels, Voxels]
     up: Axis
     exchanged: bool

@@ -27,6 +27,7 @@ from trivox.models.configs import (
     Positive,
     RansacConfig,
     Side,
+    SideMm,
     V2VConfig,
     VolumetricConfig,
     Voxels,
@@ -57,7 +58,7 @@ class Choices:
     heatmap_softmax: bool | None = None
     heatmap_multiplier: Positive | None = None
     aggregation: Aggregation | None = None
-    cube_side_mm: Positive | None = None
+    cube_side_mm: SideMm | None = None
     cube_size: Voxels | None = None
     up: Axis | None = None
     exchanged: bool | None = None

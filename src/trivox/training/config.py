@@ -23,6 +23,7 @@ from trivox.models.configs import (
     PoseResNetConfig,
     Positive,
     Side,
+    SideMm,
     V2VConfig,
     VolumetricConfig,
     Voxels,
@@ -114,7 +115,7 @@ class AlgebraicOptions(CommonModelOptions):
 class CubeOptions(Strict):
     """See `geometry.volumes.Cube`."""
 
-    side_mm: Positive = 2500.0
+    side_mm: SideMm = 2500.0
     size: Voxels = 64
     up: Axis = "z"
     exchanged: bool = False
