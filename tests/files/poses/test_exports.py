@@ -91,7 +91,9 @@ def read_c3d(path: Path) -> tuple[dict[int, np.ndarray], list[str], float]:
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # that there are no analog data
         reader = c3d.Reader(file)
-        labels = [label.strip() for label in reader.point_labels]
+        more: Any = reader.get("POINT:LABELS2")  # of more points than one list can hold, 255
+        names = [*reader.point_labels, *([] if more is None else more.string_array)]
+        labels = [name.strip() for name in names]
         frames = {n: np.where(points[:, 3:4] < 0, np.nan, points[:, :3]) for n, points, _ in reader.read_frames()}
         group: Any = reader.get("POINT")
         assert group.get("UNITS").string_value.strip() == "mm"
