@@ -381,38 +381,58 @@ def turning_reach(
 
 
 def _rational_turning(k: Tensor) -> Tensor:
+    k1, k2, k3 = k[..., 0], k[..., 1], k[..., 4]
     if k.shape[-1] < 8:
-        return _smallest_root(k[..., [0, 1, 4]] * k.new_tensor([3.0, 5.0, 7.0]), _LARGEST_RADIUS_SQUARED)
-    one = torch.ones_like(k[..., 0])
-    n, d = (one, *k[..., [0, 1, 4]].unbind(-1)), (one, *k[..., 5:8].unbind(-1))
-    terms = torch.zeros(*k.shape[:-1], 7, dtype=k.dtype, device=k.device)
+        return _smallest_root([3 * k1, 5 * k2, 7 * k3], _LARGEST_RADIUS_SQUARED)
+    one, divisor = torch.ones_like(k1), list(k[..., 5:8].unbind(-1))
+    n, d = (one, k1, k2, k3), (one, *divisor)
+    terms = [torch.zeros_like(k1) for _ in range(7)]
     for i in range(4):
         for j in range(4):
-            terms[..., i + j] += (1 + 2 * i - 2 * j) * n[i] * d[j]
-    turning = _smallest_root(terms[..., 1:], _LARGEST_RADIUS_SQUARED)
-    return torch.minimum(turning, _SHARE_OF_POLE * _smallest_root(k[..., 5:8], _LARGEST_RADIUS_SQUARED))
+            terms[i + j] = terms[i + j] + (1 + 2 * i - 2 * j) * n[i] * d[j]
+    turning = _smallest_root(terms[1:], _LARGEST_RADIUS_SQUARED)
+    return torch.minimum(turning, _SHARE_OF_POLE * _smallest_root(divisor, _LARGEST_RADIUS_SQUARED))
 
 
 def _fisheye_turning(k: Tensor) -> Tensor:
-    theta2 = _smallest_root(k[..., :4] * k.new_tensor([3.0, 5.0, 7.0, 9.0]), (math.pi / 2) ** 2)
+    terms = [factor * k[..., i] for i, factor in enumerate((3, 5, 7, 9))]
+    theta2 = _smallest_root(terms, (math.pi / 2) ** 2)
     seen = theta2.isfinite()
     return torch.where(seen, torch.tan(torch.where(seen, theta2, 1.0).sqrt()).square(), torch.inf)
 
 
-def _smallest_root(k: Float[Tensor, "*b n"], largest: float) -> Float[Tensor, "*b"]:
+def _smallest_root(k: list[Tensor], largest: float) -> Float[Tensor, "*b"]:
     """Smallest positive root of 1 + k[0] x + k[1] x^2 + ...; infinity where there is none below `largest`.
 
-    The reversed polynomial has the companion matrix below; its positive real eigenvalues are 1/x.
+    The roots of the reversed polynomial are 1/x.
     """
+    inverse = _largest_root_of_cubic(*k) if len(k) == 3 else _largest_root(torch.stack(k, dim=-1))
+    # A root beyond any lens is none: keep it out of 1/x.
+    return torch.where(inverse > 1 / largest, 1 / inverse.clamp_min(1 / largest), torch.inf)
+
+
+def _largest_root_of_cubic(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Largest real root of w^3 + a w^2 + b w + c, in closed form (Cardano, Viete)."""
+    shift = a / 3
+    p = b / 3 - shift * shift
+    q = shift * (shift * shift - b / 2) + c / 2
+    discriminant = q * q + p * p * p
+    root = discriminant.abs().sqrt()
+    one = (q.abs() + root).pow(1 / 3).clamp_min(1e-100)
+    one = (p / one - one) * torch.where(q < 0, -1.0, 1.0)
+    three = 2 * (-p).clamp_min(0).sqrt() * torch.cos(torch.atan2(root, -q) / 3)
+    return torch.where(discriminant > 0, one, three) - shift
+
+
+def _largest_root(k: Float[Tensor, "*b n"]) -> Float[Tensor, "*b"]:
+    """Largest real root of w^n + k[0] w^(n-1) + ..., by the companion matrix; 0 where none is positive."""
     degree = k.shape[-1]
     companion = k.new_zeros(*k.shape[:-1], degree, degree)
     companion[..., 0, :] = -k
     companion.diagonal(offset=-1, dim1=-2, dim2=-1)[...] = 1
-    inverse = torch.linalg.eigvals(companion)
-    is_real = inverse.imag.abs() <= 1e-6 * inverse.abs()
-    inverse = torch.where(is_real & (inverse.real > 0), inverse.real, 0.0).amax(-1)
-    # A root beyond any lens is none: keep it out of 1/x.
-    return torch.where(inverse > 1 / largest, 1 / inverse.clamp_min(1 / largest), torch.inf)
+    roots = torch.linalg.eigvals(companion)
+    is_real = roots.imag.abs() <= 1e-6 * roots.abs()
+    return torch.where(is_real, roots.real, 0.0).amax(-1)
 
 
 def inverse_2x2(m: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:
