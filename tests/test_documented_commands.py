@@ -41,11 +41,11 @@ PARSED = {
     r"h36m/|panoptic/": "needs the scenes of `synth --motion`",
     r"train experiments/(quick|default)": "hours: every experiment is run for a step in tests/training",
     r"^board": "a server: tests/training",
-    r"evaluate --weights .*human36m-relative": "needs Human3.6M",
+    r"--protocol human36m-relative": "needs Human3.6M",
 }
 WRITTEN_INTO = {"result", "trivox-out", "trivox-demo", "walk-result"}
 SHORTER = {
-    "synth": "--scenes 1 --frames 2 --cameras 2 2 --image-size 48 64",
+    "synth": "--scenes 1 --frames 2 --cameras 2 2 --image-size 64 64",
     "train": "epochs=1 samples_per_epoch=2 optimizer.batch_size=2 model.cube.size=8 model.v2v.width=4 "
     "evaluation.batch_size=4 run.workers=0 run.tensorboard=false",
 }
