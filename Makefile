@@ -3,13 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fuzz docs install clean tensorboard
+.PHONY: demo test lowest check fuzz docs install clean tensorboard
 
 demo: $(VENV)/.installed
 	$(BIN)/trivox demo --out trivox-demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# With the lowest versions that pyproject.toml allows: what is written is read, and the commands of the pages run.
+lowest:
+	mkdir -p build
+	$(PYTHON) tools/lowest_versions.py > build/lowest.txt
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet --constraint constraints.txt torch
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable '.[human36m,export,view,train]' 'pytest>=8' filelock hypothesis beartype
+	build/lowest/bin/python -m pytest -W default tests/files/test_npz.py tests/test_documented_commands.py
 
 check: install
 	$(BIN)/ruff check .

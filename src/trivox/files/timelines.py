@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -20,8 +21,8 @@ from trivox.files.decoding import REORDER_LIMIT, Damaged, decoded, opened, packe
 class Timeline:
     """Times in the stream's ticks, 8 bytes per picture, and the key frames among them."""
 
-    pts: array[int]
-    key_pts: array[int]
+    pts: Sequence[int]
+    key_pts: Sequence[int]
     complete: bool
     """One entry per picture."""
     seekable: bool
@@ -75,7 +76,7 @@ class Timeline:
         return bisect_right(self.pts, self.key_pts[position]) - 1
 
 
-def _rising(values: array[int]) -> bool:
+def _rising(values: Sequence[int]) -> bool:
     return len(values) > 0 and all(a < b for a, b in zip(values, islice(values, 1, None), strict=False))
 
 
@@ -87,7 +88,7 @@ def _made_up(path: Path) -> bool:
     return not all(a is not None and b is not None and a < b for a, b in zip(pts, pts[1:], strict=False))
 
 
-def _refuse_cut(path: Path, stream: VideoStream, pts: array[int]) -> None:
+def _refuse_cut(path: Path, stream: VideoStream, pts: Sequence[int]) -> None:
     """Compare with the length that an MKV or WebM states for the stream. (An MP4 has its index for this.)"""
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if match is None or stream.time_base is None or len(pts) < 2:
