@@ -98,6 +98,7 @@ class Scene:
                 cut(picture, box.numpy(), (side, side))
                 for f, instant in enumerate(views.frames(start=0, step=every))
                 for picture, box in zip(instant.pictures, boxes[f], strict=True)
+                if picture is not None
             ]
         images = to_images(np.stack(crops), torch.device("cpu")).unflatten(0, boxes.shape[:2])
         seen = cameras.cropped(boxes.double()).scaled(side / (boxes[..., 2:] - boxes[..., :2]).double())

@@ -18,6 +18,12 @@ PANDAS = Path(__file__).parent / "keypoints" / "pandas_fixed.h5"
 Place = Callable[[h5py.Group, str, Path], None]
 
 
+def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    found = group[name]
+    assert isinstance(found, h5py.Dataset)
+    return found
+
+
 def external_link(group: h5py.Group, name: str, folder: Path) -> None:
     with h5py.File(folder / "other.h5", "w") as other:
         group.file.copy(group[name], other, "moved")
@@ -26,7 +32,7 @@ def external_link(group: h5py.Group, name: str, folder: Path) -> None:
 
 
 def external_storage(group: h5py.Group, name: str, folder: Path) -> None:
-    data = group[name][()]
+    data = np.asarray(dataset(group, name)[()])
     (folder / "raw").write_bytes(data.tobytes())
     del group[name]
     group.create_dataset(name, data.shape, data.dtype, external=[(str(folder / "raw"), 0, data.nbytes)])
@@ -47,7 +53,7 @@ def soft_link(group: h5py.Group, name: str, folder: Path) -> None:
 
 
 def endless(group: h5py.Group, name: str, folder: Path) -> None:
-    shape, dtype = group[name].shape, group[name].dtype
+    shape, dtype = dataset(group, name).shape, dataset(group, name).dtype
     del group[name]
     group.create_dataset(name, (10**6, *(10**5 for _ in shape[1:])), dtype, chunks=(1,) * len(shape))
 

@@ -31,7 +31,7 @@ def test_from_opencv_projects_as_opencv_half_a_pixel_on(kind: int | str) -> None
         Cameras.from_opencv([K] * 3, RVECS, TVECS, [lens] * 3, (720, 1280), distortion_model=model),
         Cameras.from_opencv(
             torch.tensor(K).expand(3, 3, 3), torch.tensor(np.stack(matrices)), TVECS[..., None].tolist(),
-            np.array([[lens]] * 3).reshape(3, 1, -1), [[720, 1280]] * 3, distortion_model=[model] * 3,
+            np.array([[lens]] * 3).reshape(3, 1, -1), [[720, 1280]] * 3, distortion_model=[model] * 3,  # pyright: ignore[reportArgumentType]
         ),
         Cameras.stack([
             Cameras.from_opencv(K.tolist(), rvec[:, None], tvec[:, None], np.array(lens)[:, None], (720, 1280),
@@ -74,7 +74,7 @@ def test_from_opencv_takes_lenses_of_different_lengths_and_models_and_none() -> 
 )
 def test_from_opencv_says_what_does_not_fit(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Cameras.from_opencv(**({"K": K, "R": RVECS[0], "t_mm": TVECS[0]} | changes))
+        Cameras.from_opencv(**({"K": K, "R": RVECS[0], "t_mm": TVECS[0]} | changes))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(("batch", "views"), [(3, 3), (2, 4)])
@@ -126,7 +126,8 @@ def test_picture_operations_of_more_axes_repeat_the_cameras() -> None:
         assert changed.batch_shape == (2, 3)
         for b in range(2):
             torch.testing.assert_close(changed[b].project(points_mm), single(b).project(points_mm))
-            assert changed.image_hw is not None and torch.equal(changed.image_hw[b], single(b).image_hw)
+            both = changed.image_hw, single(b).image_hw
+            assert both[0] is not None and both[1] is not None and torch.equal(both[0][b], both[1])
     with pytest.raises(InputError, match="one per camera"):
         Cameras.stack([rig] * 3).cropped(boxes[0])
 

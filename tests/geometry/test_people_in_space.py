@@ -95,8 +95,8 @@ def test_arrays_and_lists_are_taken() -> None:
     points_mm, valid, confidence = poses.points_mm.numpy(), poses.valid.numpy(), poses.confidence.numpy()
     assert poses.up is not None
     for convert in (np.asarray, np.ndarray.tolist):
-        given = (convert(array) for array in (points_mm, valid, confidence, poses.frames.numpy()))
-        again = Poses(*given, LEG, 25.0, poses.up.tolist())
+        places, known, sure, frames = (convert(a) for a in (points_mm, valid, confidence, poses.frames.numpy()))
+        again = Poses(places, known, sure, frames, LEG, 25.0, poses.up.tolist())
         torch.testing.assert_close(again.points_mm, poses.points_mm, equal_nan=True, rtol=0, atol=0)
         assert torch.equal(again.valid, poses.valid) and torch.equal(again.frames, poses.frames)
 

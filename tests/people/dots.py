@@ -29,9 +29,9 @@ class DotNetworks(Networks):
     def __init__(self) -> None:  # no weights to load
         self.__dict__["looks_at_whole_pictures"] = []
 
-    def find_people(self, pictures: Sequence[np.ndarray]) -> Joints2D:
+    def find_people(self, pictures: Sequence[np.ndarray | None]) -> Joints2D:
         self.__dict__["looks_at_whole_pictures"].append(len(pictures))
-        found = [_dots(picture) for picture in pictures]
+        found = [_dots(np.zeros((2, 2, 3), np.uint8) if picture is None else picture) for picture in pictures]
         return Joints2D(
             torch.stack([torch.stack([p for p, _ in row]) for row in found]),
             torch.stack([torch.stack([s for _, s in row]) for row in found]),

@@ -33,7 +33,7 @@ def plain(cameras: Cameras) -> Lenses:
     turning = np.full(len(cameras.K), np.inf)
     if cameras.has_distortion:
         turning = turning_radius_squared(cameras.distortion, cameras.distortion_model).numpy()
-    tangential = {"opencv": 2.0, "human36m": 1.0}[cameras.distortion_model]
+    tangential = {"opencv": 2.0, "human36m": 1.0}[str(cameras.distortion_model)]
     K, R, t_mm = cameras.K.numpy(), cameras.R.numpy(), cameras.t_mm.numpy()
     return Lenses(K, R, t_mm, cameras.distortion.numpy(), tangential, turning)
 

@@ -11,6 +11,7 @@ viser = pytest.importorskip("viser")
 
 from websockets.exceptions import InvalidStatus  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
+from websockets.typing import Subprotocol  # noqa: E402
 
 from trivox.view.page_server import HOST, start_server, stop_server  # noqa: E402
 
@@ -65,8 +66,12 @@ def socket_opens(port: int, given: dict[str, str]) -> bool:
     protocol = f"viser-v{viser.__version__}"
     try:
         with connect(
-            f"ws://{HOST}:{port}", additional_headers=given, subprotocols=[protocol], max_size=None, proxy=None
-        ) as opened:  # pyright: ignore[reportArgumentType]
+            f"ws://{HOST}:{port}",
+            additional_headers=given,
+            subprotocols=[Subprotocol(protocol)],
+            max_size=None,
+            proxy=None,
+        ) as opened:
             opened.recv(timeout=20)
             return True
     except InvalidStatus as refused:

@@ -42,7 +42,7 @@ def read_deeplabcut_h5(path: Path) -> Detections:
 
 def _frame_group(file: h5py.File, path: Path) -> h5py.Group:
     """The group of the table of points; DeepLabCut calls it df_with_missing."""
-    members = [member(file, name) for name in file]
+    members = [member(file, str(name)) for name in file]
     groups = [g for g in members if isinstance(g, h5py.Group) and "pandas_type" in g.attrs]
     frames = [g for g in groups if text_of(g.attrs["pandas_type"]) in ("frame", "frame_table")]
     named = [g for g in frames if g.name == "/df_with_missing"] or frames

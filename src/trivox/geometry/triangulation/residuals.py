@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from trivox.geometry.cameras import Cameras
 from trivox.geometry.triangulated import Triangulated
 from trivox.geometry.triangulation.engine import Task
 from trivox.geometry.triangulation.limits import LARGEST_PX, LARGEST_WEIGHT, SMALLEST_WEIGHT
