@@ -151,7 +151,7 @@ def test_a_second_look_that_jumps_leaves_the_first():
     follower = follower_of(people[:1], people[:1], Oracle(people))
     at = Track(people[:1], EVERYWHERE)
     first = follower._look(PICTURES, at, at, NOBODY)
-    follower._off_centre = lambda look, expected: Track(people[1:], EVERYWHERE)
+    follower._off_centre = lambda look: Track(people[1:], EVERYWHERE)
     assert torch.equal(follower.step(1, PICTURES).points_mm, first.result.points_mm)
 
 

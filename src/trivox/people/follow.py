@@ -62,9 +62,10 @@ _BONES = torch.tensor(COCO_17.bone_indices)
 
 @dataclass(frozen=True)
 class _Look(TensorDataclass):
-    """What crops of P people gave. `agreement` is the mean score of all joints in all views that made a point of the
+    """What the crops of P people in `boxes` gave. `agreement` is the mean score of all joints in all views that made a point of the
     person, 0 where what was found is not the person looked for."""
 
+    boxes: Int[Tensor, "*looks P V 4"]
     result: Followed
     agreement: Float[Tensor, "*looks P"]
     seen: Seen | None
@@ -123,10 +124,12 @@ class Follower:
         expected = self._expected(anchors)
         bystanders = self._bystanders(frame)
         best = self._look(pictures, expected, expected, bystanders)
-        again = self._off_centre(best, expected)
-        best = _better(best, self._look(pictures, again, expected, bystanders))
+        again = self._off_centre(best)
+        if again.valid.any():
+            best = _better(best, self._look(pictures, again, expected, bystanders))
         doubted = self._doubted(best, anchors)
-        best = _better(best, self._look(pictures, doubted, doubted, bystanders), _NEARLY)
+        if doubted.valid.any():
+            best = _better(best, self._look(pictures, doubted, doubted, bystanders), _NEARLY)
         due = (best.agreement == 0) & self._search_is_due(frame)
         if due.any() and sum(picture is not None for picture in pictures) >= 2:
             sighted = self._search(frame, pictures, due, best, bystanders)
@@ -175,12 +178,11 @@ class Follower:
             torch.where(take[:, None], anchors.valid, valid),
         )
 
-    def _off_centre(self, look: _Look, expected: Track) -> Track:
+    def _off_centre(self, look: _Look) -> Track:
         """The people who left the middle of a crop, where they were found: worth a second look."""
-        looked = boxes_around(expected.points_mm, expected.valid, self.cameras)
         usable = look.result.valid & ~at_endless_bone(look.result.points_mm, look.result.valid, _BONES)
         now = boxes_around(look.result.points_mm, usable, self.cameras)
-        return Track(look.result.points_mm, usable & _moved_off_centre(looked, now)[:, None])
+        return Track(look.result.points_mm, usable & _moved_off_centre(look.boxes, now)[:, None])
 
     def _doubted(self, look: _Look, anchors: Track) -> Track:
         """Anchors of people who were not found, or far from there."""
@@ -281,7 +283,7 @@ class Follower:
         if len(bystanders_mm) > 0:
             to_bystander_mm = torch.cdist(centres_mm(result.points_mm, usable), bystanders_mm).amin(1)
             theirs &= ~((apart_mm > _NOISE_MM) & apart_mm.isfinite() & (to_bystander_mm < apart_mm / 2))
-        return _Look(result, agreement * theirs, seen)
+        return _Look(boxes, result, agreement * theirs, seen)
 
     def _lifted(self, joints: Joints2D, sides: Float[Tensor, "P V"]) -> Followed:
         found = lift(joints.points_px, joints.scores, self.cameras, sides, self.method)
