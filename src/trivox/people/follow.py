@@ -62,8 +62,11 @@ _BONES = torch.tensor(COCO_17.bone_indices)
 
 @dataclass(frozen=True)
 class _Look(TensorDataclass):
-    """What the crops of P people in `boxes` gave. `agreement` is the mean score of all joints in all views that made a point of the
-    person, 0 where what was found is not the person looked for."""
+    """What the crops of P people in `boxes` gave.
+
+    `agreement` is the mean score of all joints in all views that made a point of the person, 0 where what was found is
+    not the person looked for.
+    """
 
     boxes: Int[Tensor, "*looks P V 4"]
     result: Followed
