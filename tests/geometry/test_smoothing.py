@@ -39,12 +39,12 @@ def moving(people=2, frames=60, seed=0, noise_mm=15.0):
     return poses_of(truth + errors, covariance), torch.from_numpy(truth)
 
 
-def poses_of(points, covariance=None):
+def poses_of(points, covariance=None, skeleton=LEG):
     points = torch.as_tensor(points)
     valid = torch.ones(points.shape[:3], dtype=torch.bool)
     confidence = torch.full(points.shape[:3], 0.7, dtype=torch.float64)
     covariance = None if covariance is None else torch.as_tensor(covariance)
-    return Poses(points, valid, confidence, torch.arange(len(points)), LEG, FPS, None, covariance)
+    return Poses(points, valid, confidence, torch.arange(len(points)), skeleton, FPS, None, covariance)
 
 
 def without(poses, gone):
@@ -320,6 +320,6 @@ def test_bones_are_the_most_likely_pose():
 
 def test_a_whole_skeleton_is_smoothed():
     rng = np.random.default_rng(6)
-    pose = poses_of(rng.normal(0, 10, (12, 1, 17, 3)) + np.arange(17)[:, None] * 100)
-    found = smoothed(replace(pose, skeleton=COCO_17))
+    pose = poses_of(rng.normal(0, 10, (12, 1, 17, 3)) + np.arange(17)[:, None] * 100, skeleton=COCO_17)
+    found = smoothed(pose)
     assert found.points_mm.isfinite().all()
