@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lenses import with_lens
 from tables import small_labels
 
+from trivox.data.human36m import write_human36m_npy
 from trivox.data.open_labels import load_labels, save_labels
 from trivox.errors import InputError
 from trivox.files.npz import write_npz
+from trivox.geometry.cameras import Cameras
+from trivox.geometry.skeletons import H36M_17
 
 
 def test_labels_come_back_bit_for_bit(tmp_path: Path) -> None:
@@ -39,6 +43,24 @@ def test_what_is_not_known_stays_unknown(tmp_path: Path) -> None:
     save_labels(labels, tmp_path / "labels.json")
     again = load_labels(tmp_path / "labels.json")
     assert again.up is None and again.cameras.image_hw is None and again.cameras.distortion_model == "human36m"
+
+
+@pytest.mark.parametrize("one_model", [True, False])
+def test_every_lens_comes_back(one_model: bool, tmp_path: Path) -> None:
+    labels = small_labels()
+    recordings, cameras = labels.has_camera.shape
+    kinds = ["fisheye"] if one_model else [14, "fisheye", "human36m", 8]
+    placed = [
+        [with_lens(labels.cameras[r, c], kinds[(r + c) % len(kinds)]) for c in range(cameras)]
+        for r in range(recordings)
+    ]
+    given = Cameras.stack([Cameras.stack(row) for row in placed])
+    save_labels(replace(labels, cameras=given), tmp_path / "labels.json")
+    again = load_labels(tmp_path / "labels.json").cameras
+    assert again.distortion_models == given.distortion_models and torch.equal(again.distortion, given.distortion)
+    # Label files of the published system have five terms, and no place for the kind of a lens.
+    with pytest.raises(InputError, match="lens"):
+        write_human36m_npy(replace(labels, skeleton=H36M_17, cameras=given), tmp_path / "labels.npy")
 
 
 @pytest.fixture
