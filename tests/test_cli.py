@@ -298,12 +298,6 @@ def test_an_image_folder_without_pictures(refused, clips, tmp_path):
     assert str(tmp_path / "cam2") in said
 
 
-def test_views_of_different_rates_are_refused(refused, clips, tmp_path):
-    slow = write_clip(tmp_path / "cam2.mp4", 10, fps=10)
-    said = refused("predict", clips / "rig.toml", clips / "cam1.mp4", slow, "--out", tmp_path / "out")
-    assert "25" in said and "10" in said and "frames/s" in said
-
-
 # ------------------------------------------------------------------------------------------------ options
 
 

@@ -82,7 +82,7 @@ class Predict(People):
 
 @dataclass(frozen=True, kw_only=True)
 class Triangulate(People):
-    """2D keypoints in (OpenPose, AlphaPose, MMPose, EasyMocap, COCO, DeepLabCut, anipose), 3D joints out."""
+    """2D keypoints in (OpenPose, MMPose, AlphaPose, DeepLabCut, ...), 3D joints out."""
 
     keypoints: Annotated[Positional[tuple[Path, ...]], unset("KEYPOINTS [KEYPOINTS ...]")]
     """One keypoint file or folder per camera, named like the cameras."""
