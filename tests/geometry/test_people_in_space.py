@@ -96,7 +96,7 @@ def test_arrays_and_lists_are_taken() -> None:
     assert poses.up is not None
     for convert in (np.asarray, np.ndarray.tolist):
         places, known, sure, frames = (convert(a) for a in (points_mm, valid, confidence, poses.frames.numpy()))
-        again = Poses(places, known, sure, frames, LEG, 25.0, poses.up.tolist())
+        again = Poses(places, known, sure, frames, LEG, 25.0, poses.up.tolist())  # pyright: ignore[reportArgumentType]
         torch.testing.assert_close(again.points_mm, poses.points_mm, equal_nan=True, rtol=0, atol=0)
         assert torch.equal(again.valid, poses.valid) and torch.equal(again.frames, poses.frames)
 
