@@ -103,9 +103,10 @@ def test_gradients_reach_the_centre_and_the_angle() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"side_mm": 0.0}, "positive"),
-        ({"side_mm": math.nan}, "positive"),
-        ({"side_mm": math.inf}, "positive"),
+        ({"side_mm": 0.0}, "above 0"),
+        ({"side_mm": math.nan}, "above 0"),
+        ({"side_mm": math.inf}, "above 0"),
+        ({"side_mm": 1e308}, "at most"),
         ({"size": 1}, "at least 2"),
         ({"size": (4, 1, 4)}, "at least 2"),
     ],
