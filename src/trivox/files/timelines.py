@@ -55,8 +55,9 @@ class Timeline:
             if not partial or not pts:
                 raise
             # Of those shown after the last packet was due for decoding, some may be missing.
-            shown = [own for own in pts if last_dts is None or own <= last_dts]
-            in_order, damage = array("q", sorted(shown)), str(error)
+            last = last_dts if last_dts is not None else max(pts)
+            in_order, damage = array("q", sorted(own for own in pts if own <= last)), str(error)
+            key_pts = array("q", (own for own in key_pts if own <= last))
         # Times made up by a careless copy from an AVI: the codec may reorder pictures, their times never do.
         suspect = stream.codec_context.reorder_depth > 0 and pts == in_order
         seekable = _rising(in_order) and _rising(key_pts) and not (suspect and _made_up(path))
