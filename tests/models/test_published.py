@@ -251,8 +251,8 @@ def test_prefixes_of_parallel_training_are_taken_off(tmp_path: Path, times: int)
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere.pth"):
-        with pytest.raises(InputError, match="cannot read"):
+    for path, said in ((tmp_path, "folder"), (tmp_path / "nowhere.pth", "there is no file")):
+        with pytest.raises(InputError, match=said):
             read_pickled(path)
 
 
