@@ -197,7 +197,7 @@ def test_tables_of_labels_are_checked_too(tmp_path: Path) -> None:
     report = check_dataset(tmp_path)
     assert report.facts == check_dataset(tmp_path / "labels.json").facts
     assert report.facts[0] == "small: 12 rows, one for each person at 8 frames in 2 recordings"
-    assert all("nowhere" in sentence and "cannot be read" in sentence for sentence in report.findings.faults)
+    assert all("nowhere" in sentence and "there is no file" in sentence for sentence in report.findings.faults)
     far = replace(labels, points_mm=labels.points_mm / 100)
     assert any("measure 16" in sentence for sentence in faults_of_labels(far).faults)
 

@@ -191,7 +191,7 @@ def test_cubes_stand_where_they_are_told(labels_file: Path, results: Path, volum
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"protocol": "people"}, "give a file of poses"), ({"compare": "absent.json"}, "cannot read absent.json")],
+    [({"protocol": "people"}, "give a file of poses"), ({"compare": "absent.json"}, "there is no file absent.json")],
 )
 def test_what_cannot_be_scored_is_refused_before_the_model_runs(
     labels_file: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], said: str

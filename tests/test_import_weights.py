@@ -61,8 +61,8 @@ def test_mistakes_are_one_sentence(checkpoint: Path, capsys: pytest.CaptureFixtu
     for arguments, said in (
         ([checkpoint, "--out", out], "state --skeleton, --image-size, --heatmap-softmax, --heatmap-multiplier"),
         ([checkpoint, "--out", out, "--config", folder / "other.yaml"], "depth is stated as 152"),
-        ([checkpoint, "--out", out, "--config", folder / "no.yaml"], "cannot read"),
-        ([folder / "no.pth", "--out", out, "--config", config], "cannot read"),
+        ([checkpoint, "--out", out, "--config", folder / "no.yaml"], "there is no file"),
+        ([folder / "no.pth", "--out", out, "--config", config], "there is no file"),
         ([config, "--out", out, "--config", config], "nothing in it was run"),
         ([checkpoint, "--out", folder / "a.pth", "--config", config], "ends in .safetensors"),
         ([checkpoint, "--out", folder / "there.safetensors", "--config", config], "not overwritten"),
