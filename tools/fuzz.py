@@ -128,8 +128,9 @@ def poses() -> Poses:
 
 
 def seen(view: int = 0) -> Keypoints2D:
-    points = rig().cameras[view].project(poses().points_mm.reshape(-1, 3)).reshape(3, 1, 17, 2)
-    return Keypoints2D(points, torch.ones(3, 1, 17).double(), torch.arange(3), COCO_17)
+    people = poses()
+    points = rig().cameras[view].project(people.points_mm.nan_to_num().reshape(-1, 3)).reshape(3, 1, 17, 2)
+    return Keypoints2D(points * people.valid[..., None], people.valid.double(), torch.arange(3), COCO_17)
 
 
 def _text(content: str) -> Callable[[Path], object]:
@@ -247,7 +248,9 @@ KINDS: dict[str, Kind] = {
 
 
 def _named(path: Path, name: str) -> Path:
-    return path.rename(path.with_name(name))
+    """The file under the name that its reader looks for; a file that is not there stays away."""
+    named = path.with_name(name)
+    return path.rename(named) if path.exists() else named
 
 
 # ------------------------------------------------------------------------------------------------- mutations

@@ -97,12 +97,15 @@ def hierarchy_of(names: Sequence[str], bones: Bones) -> Hierarchy:
 
 
 def _parents_by_bones(root: str, names: Sequence[str], bones: Bones) -> dict[str, str]:
-    """Breadth first from the root, whichever way bones point."""
+    """Breadth first from the root, whichever way bones point; joints that are not among `names` are passed over."""
     parent_of, reached = {name: root for name in names}, [root]
     for name in reached:  # which grows
         ends = {end for bone in bones if name in bone for end in bone} - set(reached)
         parent_of |= dict.fromkeys(ends, name)
         reached += sorted(ends)
+    for name in names:
+        while parent_of[name] not in names:
+            parent_of[name] = parent_of[parent_of[name]]
     return parent_of
 
 
