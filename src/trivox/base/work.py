@@ -86,9 +86,9 @@ def _noted(note: Path) -> dict[str, Any] | None:
         return None
     try:
         old = json.loads(read_bytes(note, _LARGEST_NOTE))
+        return deepcopy(old) if isinstance(old, dict) else None  # what can be parsed may still be too deep to copy
     except (ValueError, RecursionError):
-        old = None
-    return old if isinstance(old, dict) else None
+        return None
 
 
 def _merge(old: dict[str, Any], new: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from trivox.base.reading import open_regular
 from trivox.errors import InputError
 from trivox.files.frame_numbers import frame_numbers
 from trivox.files.keypoints.detections import Detections, person_joints
@@ -120,10 +121,16 @@ def _pictures(folder: Path) -> tuple[dict[Path, Picture], dict[str, list[str]]]:
 
 def _unfinished(files: Sequence[Path]) -> list[Path]:
     """Files without content, and the last of a series where it is cut off."""
-    empty = [path for path in files if path.is_file() and not path.read_bytes().strip(b"\0 \t\r\n")]
+    empty = [path for path in files if path.is_file() and _is_empty(path)]
     if len(empty) == len(files):
         raise InputError(f"{files[0]} is empty, as is every .json file in its folder; run the detector again")
     return [*empty, *(path for path in _last_of_series(files) if path not in empty and not _is_json(path))]
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether it begins with nothing but the zeros or spaces of a file that was never written."""
+    with open_regular(path) as file:
+        return not file.read(2**16).strip(b"\0 \t\r\n")
 
 
 def _last_of_series(files: Sequence[Path]) -> list[Path]:
