@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lowest check fuzz docs install clean tensorboard
+.PHONY: demo test shapes lowest check fuzz docs install clean tensorboard
 
 demo: $(VENV)/.installed
 	$(BIN)/trivox demo --out trivox-demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# With every annotation of types and shapes checked while it runs.
+shapes: $(VENV)/.installed
+	TRIVOX_CHECK_SHAPES=1 $(BIN)/python -m pytest tests/geometry tests/metrics tests/data tests/test_lift.py \
+		tests/people/test_follow.py tests/models/test_ransac_model.py tests/models/test_algebraic.py tests/models/test_volumetric.py
 
 # With the lowest versions that pyproject.toml allows: what is written is read.
 lowest:
@@ -24,7 +29,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # Hostile and mutated files before every reader: a few minutes.
 CASES ?= 3000

@@ -1,4 +1,4 @@
-"""Shared by all tests: shape and type checks switched on, and where the real recordings lie."""
+"""Shared by all tests: shape and type checks, and where the real recordings lie."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from trivox.demo import DemoScore
 
-# Every annotation in trivox is checked while the tests run, and only then.
-install_import_hook("trivox", "checker.checked")
+# Every annotation in trivox is checked where this is set (`make shapes`), which takes nearly twice the time.
+CHECKS_SHAPES = bool(os.environ.get("TRIVOX_CHECK_SHAPES"))
+if CHECKS_SHAPES:
+    install_import_hook("trivox", "checker.checked")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 os.fsync = lambda _: None
 
 # A slow machine is not a failing test.
-settings.register_profile("trivox", deadline=None, max_examples=50)
+settings.register_profile("trivox", deadline=None, max_examples=5 if CHECKS_SHAPES else 50)
 settings.load_profile("trivox")
 
 pytest_plugins = ["bodies_cache"]

@@ -25,12 +25,12 @@ from trivox.cli.main import _parsed, main
 PROJECT = Path(__file__).parent.parent
 DEMO = Path(trivox.__file__).parent / "demo_scene"
 PAGES = sorted([PROJECT / "README.md", *PROJECT.glob("docs/*.md")])
-FRAMES = 6
+FRAMES = 3
 
 # What a reader puts in place of a word in capitals, and files under other names than here.
 STANDS_FOR = {
     "RESULT": "result", "RIG": "calibration.toml", "VIDEOS": "cam1.mp4 cam2.mp4", "MODEL": "ransac-thunder",
-    "DIR": "scores", "...": "", "40": "4", "0:100:2": "0:4:2", "NAME.safetensors": "volumetric.safetensors",
+    "DIR": "scores", "...": "", "40": "2", "0:100:2": "0:3:2", "NAME.safetensors": "volumetric.safetensors",
 }  # fmt: skip
 PARSED = {
     r"^demo": "72 frames, run in test_demo",

@@ -89,8 +89,7 @@ def _as_easymocap(path: Path) -> object:
     """The mutated file as the extrinsics beside whole intrinsics."""
     save_rig(rig(), path.parent / "folder", format="easymocap")
     (path.parent / "folder" / "extri.yml").unlink()
-    if path.exists() or path.is_symlink():
-        path.rename(path.parent / "folder" / "extri.yml")
+    moved(path, path.parent / "folder" / "extri.yml")
     return load_rig(path.parent / "folder", units="mm")
 
 
@@ -151,7 +150,7 @@ def _folder_of(name: str) -> Callable[[Path], object]:
         folder.mkdir(exist_ok=True)
         for old in folder.iterdir():
             old.unlink()
-        path.rename(folder / name)
+        moved(path, folder / name)
         return load_keypoints(folder, skeleton="coco17")
 
     return read
@@ -224,6 +223,11 @@ KINDS: dict[str, Kind] = {
 
 
 def _named(path: Path, name: str) -> Path:
-    """The file under the name that its reader looks for; a file that is not there stays away."""
-    named = path.with_name(name)
-    return path.rename(named) if path.exists() else named
+    return moved(path, path.with_name(name))
+
+
+def moved(path: Path, target: Path) -> Path:
+    """The mutated file under the name that its reader looks for; what is not there stays away."""
+    if path.exists() or path.is_symlink():
+        path.rename(target)
+    return target
