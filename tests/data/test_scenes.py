@@ -23,6 +23,7 @@ import trivox
 from trivox.data.dataset import DatasetOptions, PoseDataset
 from trivox.data.labels import Labels
 from trivox.data.open_labels import save_labels
+from trivox.data.picture_files import open_source
 from trivox.data.picture_reading import PictureReader
 from trivox.data.samples import collate
 from trivox.data.scene_truth import _bodies, _box_rows
@@ -426,3 +427,14 @@ def test_any_json_is_boxes_or_one_sentence(rows: object) -> None:
         assert keys.shape == (len(boxes), 2) and boxes.shape == (len(boxes), 4) and isinstance(rows, list)
     except InputError as error:
         assert re.search(r"boxes\.json: .*cam1", str(error))
+
+
+def test_a_number_behind_the_frame_is_not_the_frame(tmp_path: Path) -> None:
+    """A size, a version or a camera stands there in every name alike."""
+    for name in ("000003_cam1_1080.png", "000007_cam1_1080.png", "._000007_cam1_1080.png"):
+        (tmp_path / name).write_bytes(b"" if name[0] == "." else picture_bytes())
+    assert open_source(tmp_path).frames.tolist() == [3, 7]
+
+
+def picture_bytes() -> bytes:
+    return cv2.imencode(".png", np.zeros((9, 16, 3), np.uint8))[1].tobytes()

@@ -1,4 +1,4 @@
-"""Pictures of scenes: of every camera of every recording a video, or a folder of images that end in their number.
+"""Pictures of scenes: of every camera of every recording a video, or a folder of numbered images.
 
 No template of names: what lies in the folders is listed once.
 """
@@ -14,8 +14,8 @@ from jaxtyping import Int64
 
 from trivox.data.pictures import PicturePlace, Pictures, Recording
 from trivox.errors import InputError
+from trivox.files.frame_numbers import frame_numbers
 from trivox.files.images import IMAGE_SUFFIXES, read_reduced_image
-from trivox.files.text import last_number
 from trivox.files.videos import Video
 
 
@@ -45,10 +45,10 @@ def open_source(path: Path) -> PictureSource:
         info = Video(path).info
         return PictureSource(path, info.image_hw, np.arange(info.frame_count), fps=info.fps)
     names: dict[int, str] = {}
-    for name in sorted(file.name for file in path.iterdir() if _is_image(file)):
-        number = last_number(name)
+    images = sorted(file.name for file in path.iterdir() if _is_image(file))
+    for name, number in zip(images, frame_numbers(images), strict=True):
         if number is None:
-            raise InputError(f"{path / name} has no number in its name; end it in the number of its frame")
+            raise InputError(f"{path / name} has no number in its name; name it after the number of its frame")
         if number in names:
             raise InputError(f"{path / names[number]} and {name} are both frame {number}; keep one of them")
         names[number] = name
