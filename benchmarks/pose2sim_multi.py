@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def moving(path: Path) -> np.ndarray:
     return pictures - np.median(pictures, 0)
 
 
-def predicted(folder: Path, method: str, people: int) -> Poses:
+def predicted(folder: Path, method: Any, people: int) -> Poses:
     rig = trivox.load_rig(folder / "calibration" / "Calib.qca.txt")
     videos = [folder / "videos" / f"{name}.mp4" for name in CAMERAS]
     return trivox.predict(rig, videos, people=people, method=method)
