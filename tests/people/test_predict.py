@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -214,6 +215,14 @@ def test_a_person_in_one_view_only_is_one_sentence(tmp_path):
     visible[:, 1:] = False
     with pytest.raises(trivox.InputError, match="never the same person in two of the 3 views"):
         predicted(rig, draw(truth, visible, rig, tmp_path), fps=30)
+
+
+def test_a_wrong_unit_is_named_where_it_keeps_the_views_apart(tmp_path):
+    rig, truth = rig_of(3), walk(4, 1)
+    folders = draw(truth, everywhere(4, 3, 1), rig, tmp_path)
+    in_metres = replace(rig, cameras=replace(rig.cameras, t_mm=rig.cameras.t_mm / 1000))
+    with pytest.raises(trivox.InputError, match="1000 times too small: the calibration's lengths are in another unit"):
+        predicted(in_metres, folders, fps=30)
 
 
 @pytest.mark.parametrize(

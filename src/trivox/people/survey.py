@@ -22,6 +22,7 @@ from trivox.geometry.tensors import TensorDataclass
 from trivox.geometry.tracks import link_people
 from trivox.people.candidates import BYSTANDERS, Candidates, find_candidates
 from trivox.people.networks import Joints2D, Networks
+from trivox.people.nobody import why_nobody
 from trivox.progress import progress
 
 # Seconds between instants: nobody gets far in that time, so the chain of anchors is the same person throughout.
@@ -74,6 +75,7 @@ def survey(
     done = sum(len(part.worth) for part in parts)
     anybody = done > 0
     waiting: list[Joints2D] = []
+    last: list[Joints2D] = []
     with progress("looking for people", len(instants), done) as advance:
         for instant in views.frames(start=done * step, step=step):
             waiting.append(networks.find_people(instant.pictures))
@@ -81,12 +83,18 @@ def survey(
             if len(waiting) == _AT_ONCE or instant.frame == instants[-1]:
                 parts.append(find_candidates(Joints2D.stack(waiting), cameras, people + BYSTANDERS))
                 keep(parts[-1])
-                waiting.clear()
+                last, waiting = waiting, []
             advance(1)
     candidates = Candidates.concatenated(parts)
     if not (candidates.worth > 0).any():
-        raise NobodyFound(_nobody(anybody, len(views.paths), len(instants)))
+        cause = why_nobody(Joints2D.stack(last), cameras, views.rig.names) if _in_two_views(last) else None
+        raise NobodyFound(cause or _nobody(anybody, len(views.paths), len(instants)))
     return _anchors(candidates, instants, people, fps)
+
+
+def _in_two_views(detections: Sequence[Joints2D]) -> bool:
+    """Whether people are seen in two views at once: then something keeps them apart."""
+    return any(int((at.scores.mean(-1) > _PERSON_SCORE).any(-1).sum()) >= 2 for at in detections)
 
 
 def _nobody(anybody: bool, views: int, instants: int) -> str:
