@@ -18,7 +18,7 @@ from torch import Tensor
 from trivox.base.work import alone_in
 from trivox.calibration_report import check
 from trivox.errors import InputError
-from trivox.files.keypoints.load import read_view
+from trivox.files.keypoints.load import read_views
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
 from trivox.geometry.association import person_sizes_px
@@ -82,7 +82,7 @@ def _triangulated(
     check_options(method, people, fps)
     paths = [Path(path) for path in keypoints]
     rig = match_cameras(rig, paths, cameras)
-    read = [read_view(path, skeleton=skeleton) for path in paths]
+    read = read_views(paths, skeleton=skeleton)
     for note in dict.fromkeys((*rig.notes, *check(rig).faults, *(note for view in read for note in view.notes))):
         say(note)
     views = _with_the_same_joints([view.keypoints for view in read], rig.names, paths)
@@ -142,7 +142,7 @@ def _say_what_is_missing(views: Sequence[Keypoints2D], rig: Rig, frames: Tensor,
     for view, name in zip(views, rig.names, strict=True):
         if missing := len(frames) - len(view.frames):
             say(f"{name} has no detections file for {missing} of {len(frames)} frames; used without it")
-        if float(view.scores.max()) < LEAST_SCORE:
+        if view.scores.any() and float(view.scores.max()) < LEAST_SCORE:
             say(f"all scores of {name} are below {LEAST_SCORE:g}: it is not used")
     if fps is None:
         say(f"keypoint files have no frame rate: times assume {DEFAULT_FPS:g} frames/s (--fps gives another)")

@@ -80,9 +80,10 @@ def rig_of(views: int) -> Rig:
     return Rig(tuple(f"cam{v + 1}" for v in range(views)), ring(views), torch.tensor([0.0, 0, 1]).double())
 
 
-def walk(frames: int, people: int, step_mm: float = 30.0) -> Tensor:
+def walk(frames: int, people: int, step_mm: float = 30.0, *, wide_faces: bool = True) -> Tensor:
     """People (F, P, 17, 3) that walk along x, two metres apart."""
-    start = _with_wide_faces(standing_people([(-400.0, 1800.0 * p - 900.0 * (people - 1)) for p in range(people)]))
+    start = standing_people([(-400.0, 1800.0 * p - 900.0 * (people - 1)) for p in range(people)])
+    start = _with_wide_faces(start) if wide_faces else start
     shift = torch.arange(frames).double()[:, None, None, None] * torch.tensor([step_mm, 0.0, 0.0]).double()
     return start + shift
 

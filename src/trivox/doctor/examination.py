@@ -25,7 +25,8 @@ from trivox.doctor.looking import look_at, read_from_files
 from trivox.doctor.picture_sizes import best_fit
 from trivox.errors import InputError
 from trivox.files.calibrations import load_rig
-from trivox.files.keypoints import holds_keypoints, load_keypoints
+from trivox.files.keypoints import holds_keypoints
+from trivox.files.keypoints.load import read_views
 from trivox.files.matching import fitted_cameras, size_text
 from trivox.files.results import Result, files_of, load_result
 from trivox.files.views import Views, match_cameras
@@ -72,7 +73,7 @@ def doctor(
         rig, evidence = _of_result(rig, paths[0])
     elif paths and all(holds_keypoints(path) for path in paths):
         rig = match_cameras(rig, paths, cameras)
-        evidence = read_from_files([load_keypoints(path) for path in paths], rig.cameras, DEFAULT_FPS)
+        evidence = read_from_files([view.keypoints for view in read_views(paths)], rig.cameras, DEFAULT_FPS)
     else:
         rig, evidence = _of_videos(rig, paths, cameras)
     return examined(rig, evidence)
@@ -138,8 +139,8 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
     paths = [files[name] for name in rig.names] if set(rig.names) <= files.keys() else []
     if paths and all(path.exists() for path in paths):
         skeleton = result.job.get("skeleton")
-        views = [load_keypoints(path, skeleton=skeleton if skeleton in SKELETONS else None) for path in paths]
-        return rig, read_from_files(views, rig.cameras, result.poses.fps)
+        read = read_views(paths, skeleton=skeleton if skeleton in SKELETONS else None)
+        return rig, read_from_files([view.keypoints for view in read], rig.cameras, result.poses.fps)
     if paths:
         say(
             f"the 2D files that {folder} was made from are gone: it has only those joints that agreed with its "

@@ -20,15 +20,43 @@ Found = dict[int, list[Detection]]  # by frame number
 ANIMAL = skeleton_of(("snout", "left_ear", "tail_base"))
 
 
+# A person who stands and looks aside, by the joint's part: x of the left side and y downwards, in parts of the height.
+_BODY = {
+    **{"nose": (0.03, -0.02), "eye": (0.03, -0.04), "ear": (0.05, -0.03), "head": (0.0, -0.03), "mouth": (0.02, 0.0)},
+    **{"head_top": (0.0, -0.1), "head_nose": (0.0, -0.03), "upper_neck": (0.0, 0.03), "neck": (0.0, 0.08)},
+    **{"spine": (0.0, 0.24), "mid_trunk": (0.0, 0.24), "pelvis": (0.0, 0.4), "face": (0.02, -0.02)},
+    **{"shoulder": (0.11, 0.08), "elbow": (0.15, 0.24), "wrist": (0.19, 0.36), "hand": (0.2, 0.38)},
+    **{"hip": (0.07, 0.4), "knee": (0.09, 0.62), "ankle": (0.1, 0.84), "heel": (0.1, 0.87), "toe": (0.13, 0.88)},
+}
+_HAND = ("thumb", "finger", "pinky", "index", "hand")
+_PARTS = {**dict.fromkeys(("toe", "foot"), "toe"), **dict.fromkeys(_HAND, "hand")}
+
+
+def place(joint: str) -> tuple[float, float]:
+    """Where a joint lies, one that is not of people as well."""
+    side = {"left": 1, "right": -1}.get(joint.split("_")[0], 0)
+    part = next(
+        (of for word, of in _PARTS.items() if word in joint), joint.removeprefix("left_").removeprefix("right_")
+    )
+    part = next((of for of in ("eye", "face", "mouth") if part.startswith(of)), part)
+    x, y = _BODY.get(part, (0.0, 0.0))
+    return (side * x if side else x), y
+
+
 def people(skeleton: Skeleton, per_frame: dict[int, int], seed: int = 0) -> Found:
-    """Random detections, one joint of the first missing."""
+    """People who stand, lie and hang anywhere, with noise; one joint of each is missing."""
     rng = np.random.default_rng(seed)
-    found = {f: [rng.uniform(2, 900, (len(skeleton), 3)) for _ in range(n)] for f, n in per_frame.items()}
-    for detections in found.values():
-        for joints in detections:
-            joints[:, 2] = rng.uniform(0.1, 1, len(skeleton))
-            joints[1] = 0
-    return found
+    upright = np.array([place(joint) for joint in skeleton.names])
+
+    def person() -> Detection:
+        angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(200, 300)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = upright @ turn.T * height + rng.uniform(350, 600, 2) + rng.normal(0, 2, upright.shape)
+        joints = np.column_stack([points, rng.uniform(0.1, 1, len(skeleton))])
+        joints[1] = 0
+        return joints
+
+    return {frame: [person() for _ in range(n)] for frame, n in per_frame.items()}
 
 
 def as_keypoints(found: Found, skeleton: Skeleton) -> Keypoints2D:

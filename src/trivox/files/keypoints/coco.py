@@ -12,6 +12,7 @@ MMPose's demo counts frames from 1: where its frames do not begin at 0, its fram
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,31 @@ import numpy as np
 from trivox.errors import InputError
 from trivox.files.frame_numbers import frame_numbers
 from trivox.files.keypoints.detections import Detections, numbers_of_images, person_joints
-from trivox.files.keypoints.pictures import Picture, meta_names, names_of, picture_of
+from trivox.files.keypoints.pictures import Picture, is_blank, meta_names, names_of, picture_of
 from trivox.files.text import read_json, whole
+
+# A name of a picture.
+_PICTURE = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp)$", re.IGNORECASE)
 
 
 def read_coco(path: Path) -> Detections:
     """Read one of the kinds. Raises `InputError` for anything else."""
     document = read_json(path)
+    if is_blank(document):
+        return Detections([], [], [])
     if isinstance(document, dict):
         info = document.get("instance_info")
-        if isinstance(info, list) and all(isinstance(entry, dict) and "instances" in entry for entry in info):
+        if isinstance(info, list) and all(is_blank(entry) or _has(entry, "instances") for entry in info):
             return _mmpose(info, meta_names(document, path), path, demo=True)
         if isinstance(document.get("annotations"), list):
             return _annotations(document, path)
     entries = document if isinstance(document, list) else []
-    if entries and isinstance(entries[0], dict):
-        if "instances" in entries[0]:
-            return _mmpose(entries, None, path, demo=False)
-        if "image_id" in entries[0]:
-            return _results(entries, path)
-    single = picture_of(document, path) if document else None
+    first = next((entry for entry in entries if not is_blank(entry)), None)
+    if _has(first, "instances"):
+        return _mmpose(entries, None, path, demo=False)
+    if _has(first, "image_id"):
+        return _results(entries, path)
+    single = picture_of(document, path)
     pictures = _pictures_by_name(document, path) if single is None else {"0": single}
     if not pictures:
         raise InputError(f"{path} is not COCO, MMPose or AlphaPose JSON with people; see docs/formats.md for these")
@@ -50,15 +56,22 @@ def read_coco(path: Path) -> Detections:
     return Detections(people, of_frame, frames, None if single is None else single.names)
 
 
+def _has(entry: Any, key: str) -> bool:
+    return isinstance(entry, dict) and key in entry
+
+
 def _pictures_by_name(document: Any, path: Path) -> dict[str, Picture]:
     """AlphaPose's pictures by their names; none where anything else is among them."""
-    if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
+    if not isinstance(document, dict) or not all(isinstance(e, dict) or is_blank(e) for e in document.values()):
         return {}
-    pictures = {name: picture_of(entry, path) for name, entry in document.items()}
-    return {name: picture for name, picture in pictures.items() if picture} if all(pictures.values()) else {}
+    pictures = {name: Picture([]) if is_blank(e) else picture_of(e, path) for name, e in document.items()}
+    found = {name: picture for name, picture in pictures.items() if picture is not None}
+    told = any(not is_blank(entry) for entry in document.values()) or all(map(_PICTURE.search, document))
+    return found if told and len(found) == len(document) else {}
 
 
 def _results(entries: list[Any], path: Path) -> Detections:
+    entries = [entry for entry in entries if not is_blank(entry)]
     if not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path} has an entry that is no JSON object; write the file again")
     found = [(entry.get("image_id"), person_joints(entry, path)) for entry in entries]
@@ -106,7 +119,10 @@ def _mmpose(entries: Sequence[Any], names: list[str] | None, path: Path, *, demo
     of_frame: list[int] = []
     frames: list[int] = []
     for position, entry in enumerate(entries):
-        instances = entry.get("instances") if isinstance(entry, dict) else None
+        if is_blank(entry):
+            continue
+        instances = entry.get("instances", 0) if isinstance(entry, dict) else 0
+        instances = [] if is_blank(instances) else instances
         if not isinstance(instances, list):
             raise InputError(f"{path}: entry {position} has no list 'instances'; write the file again")
         frames.append(whole(entry.get("frame_id", position), path, "'frame_id'"))

@@ -1,9 +1,9 @@
 """DeepLabCut and anipose: a row per frame, columns named by scorer, (individual,) body part and coordinate.
 
 In CSV the names are the first three or four lines, each line begun by what it names. Frames are the row
-numbers, or the number that varies in the images' names in files of labels. `likelihood` is the score; where it
-is missing (labels), every point with coordinates counts fully. The same table in HDF5 is read by
-`deeplabcut_h5.py`.
+numbers, or the number that varies in the images' names in files of labels. `likelihood` is the score, also under
+other names (`scores.py`); where it is missing (labels), every point with coordinates counts fully. The same
+table in HDF5 is read by `deeplabcut_h5.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from trivox.errors import InputError
 from trivox.files.keypoints.detections import Detections, numbers_of_images
+from trivox.files.keypoints.scores import is_score_name
 from trivox.files.text import read_text
 
 HEADERS = {3: ["scorer", "bodyparts", "coords"], 4: ["scorer", "individuals", "bodyparts", "coords"]}
@@ -68,11 +69,18 @@ def detections_of_table(
 
 
 def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, path: Path) -> tuple[int, int, int]:
-    """Columns of x, y and likelihood; -2 is a column of NaN, -1 one of ones."""
+    """Columns of x, y and score; -2 is a column of NaN, -1 one of ones."""
     x, y = (where.get((person, part, coordinate), -2) for coordinate in "xy")
     if (x < 0) != (y < 0):
         raise InputError(f"{path} has only one of x and y for {part}; write it again")
-    return x, y, where.get((person, part, "likelihood"), -1)
+    others = {key[2]: i for key, i in where.items() if key[:2] == (person, part) and key[2] not in ("x", "y")}
+    scores = [name for name in others if name == "likelihood"] or [name for name in others if is_score_name(name)]
+    if others and not scores:
+        raise InputError(
+            f"{path} has the column {next(iter(others))!r} of {part}, expected x, y and likelihood; call it likelihood "
+            "if it is the score, else remove it"
+        )
+    return x, y, others[scores[0]] if scores else -1
 
 
 def _frames(index: Sequence[int | str], path: Path) -> list[int]:

@@ -16,6 +16,7 @@ import torch
 from trivox.errors import InputError
 from trivox.files.frame_numbers import frame_numbers
 from trivox.files.joint_names import MatchedJoints
+from trivox.files.keypoints.scores import is_score_name, joint_scores
 from trivox.files.text import numbers, whole
 from trivox.geometry.keypoints import Keypoints2D
 
@@ -40,10 +41,8 @@ class Detections:
     notes: tuple[str, ...] = ()
 
     def stacked(self, path: Path) -> np.ndarray:
-        """All people `(N, J, 3)`. Raises `InputError` for nobody, people of different kinds, and what are no pixels."""
+        """All people `(N, J, 3)`. Raises `InputError` for people of different kinds, and for what are no pixels."""
         counts = {len(person) for person in self.people}
-        if not counts:
-            raise InputError(f"{path} has no person in any of its {len(self.frames)} frames; run the detector again")
         if len(counts) > 1:
             raise InputError(f"{path} mixes people of {sorted(counts)} joints; keep one kind of detection per view")
         stacked = np.stack(self.people)
@@ -60,11 +59,12 @@ _BODY_KEYS = ("pose_keypoints_2d", "pose_keypoints", "joints", "keypoints", "key
 def person_joints(person: Any, path: Path) -> np.ndarray | None:
     """The body joints of one person as `(J, 3)`, however its program lists them; None for a person without a body.
 
-    Joints are a flat list x, y, score, ...; a list of [x, y, score]; or of [x, y], with a list `keypoint_scores` or
-    without scores. null stands for a joint, or a person, that is absent; so does {}, which Pose2Sim writes for a person
-    that a view does not see, and a person of hands or face only. Raises `InputError` for anything else.
+    Joints are a flat list x, y, score, ...; a list of [x, y, score]; or either of x and y alone, with a list of scores
+    beside it (`scores.py`). [x, y] without scores count fully. null stands for a joint, or a person, that is absent; so
+    do zeros, {}, which Pose2Sim writes for a person that a view does not see, and a person of hands or face only.
+    Raises `InputError` for anything else.
     """
-    if person is None:
+    if person is None or (isinstance(person, list) and _is_nothing(person)):
         return None
     if not isinstance(person, dict):
         raise InputError(f"{path} has a person that is no JSON object; write the file again")
@@ -74,30 +74,44 @@ def person_joints(person: Any, path: Path) -> np.ndarray | None:
     listed = person[key]
     if not isinstance(listed, list):
         raise InputError(f"{path}: {key!r} should be a list of numbers; write the file again")
-    if not listed:
+    if _is_nothing(listed):
         return None
-    if any(isinstance(joint, list) for joint in listed):
-        return _nested(listed, person.get("keypoint_scores"), path, key)
+    nested = any(isinstance(joint, list) for joint in listed)
+    points = _nested(listed, path, key) if nested else _flat(listed, person, path, key)
+    has_scores = points.shape[1] == 3
+    scores = joint_scores(person, len(points), path, needed=not has_scores)
+    if scores is None:
+        return points if has_scores else np.column_stack([points, np.isfinite(points).all(1)])
+    return np.column_stack([points[:, :2], scores])
+
+
+def _is_nothing(listed: list[Any]) -> bool:
+    """Whether there is nothing but null and zeros in a list, or in its lists."""
+    flat = [value for entry in listed for value in (entry if isinstance(entry, list) else [entry])]
+    return all(value is None or (isinstance(value, int | float) and value == 0) for value in flat)
+
+
+def _flat(listed: list[Any], person: dict[str, Any], path: Path, key: str) -> np.ndarray:
     values = numbers([np.nan if value is None else value for value in listed], path, f"{key!r}")
+    if values.ndim == 1 and values.size % 2 == 0 and _has_scores_for(person, values.size // 2):
+        return values.reshape(-1, 2)
     if values.ndim != 1 or values.size % 3:
         raise InputError(f"{path}: {key!r} should be a flat list of x, y, score; write it again")
     return values.reshape(-1, 3)
 
 
-def _nested(listed: list[Any], scores: Any, path: Path, key: str) -> np.ndarray:
+def _has_scores_for(person: dict[str, Any], count: int) -> bool:
+    return any(isinstance(v, list) and len(v) == count and is_score_name(key) for key, v in person.items())
+
+
+def _nested(listed: list[Any], path: Path, key: str) -> np.ndarray:
     width = max(len(joint) for joint in listed if isinstance(joint, list))
     filled = [[np.nan] * width if joint is None else joint for joint in listed]
     filled = [[np.nan if v is None else v for v in joint] if isinstance(joint, list) else joint for joint in filled]
     points = numbers(filled, path, f"{key!r}")
     if points.ndim != 2 or points.shape[1] not in (2, 3):
         raise InputError(f"{path}: {key!r} of a person should be a list of [x, y] or [x, y, score]; write it again")
-    if scores is None:
-        return points if points.shape[1] == 3 else np.column_stack([points, np.isfinite(points).all(1)])
-    known = [np.nan if score is None else score for score in scores] if isinstance(scores, list) else scores
-    values = numbers(known, path, "'keypoint_scores'")
-    if values.shape != (len(points),):
-        raise InputError(f"{path}: 'keypoint_scores' should be one number per keypoint; write it again")
-    return np.column_stack([points[:, :2], values])
+    return points
 
 
 def numbers_of_images(images: Sequence[Any], path: Path, what: str) -> list[int]:

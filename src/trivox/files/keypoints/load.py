@@ -1,22 +1,25 @@
-"""Which reader a keypoint file needs, and what its joints are."""
+"""Which reader each keypoint file of a recording needs, and what its joints are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from trivox.errors import InputError
-from trivox.files.joint_names import matched_joints
+from trivox.files.joint_names import MatchedJoints, matched_joints
 from trivox.files.keypoints.coco import read_coco
 from trivox.files.keypoints.deeplabcut import read_deeplabcut_csv
 from trivox.files.keypoints.deeplabcut_h5 import read_deeplabcut_h5
 from trivox.files.keypoints.detections import Detections, assembled
-from trivox.files.keypoints.nameless import nameless_joints
+from trivox.files.keypoints.nameless import fitting_skeletons, nameless_joints, nameless_note
 from trivox.files.keypoints.native import load_native
 from trivox.files.keypoints.pictures import read_pictures
+from trivox.files.keypoints.scores import in_one_scale
 from trivox.geometry.keypoints import Keypoints2D
-from trivox.geometry.skeletons import skeleton_named
+from trivox.geometry.skeletons import Skeleton, joined_skeleton, skeleton_named
 
 READERS: dict[str, Callable[[Path], Detections]] = {
     "openpose": read_pictures,
@@ -38,31 +41,90 @@ class View:
     notes: tuple[str, ...] = ()
 
 
-def read_view(path: Path | str, *, skeleton: str | None = None, format: str | None = None) -> View:
-    """Read the 2D detections of one view, as `load_keypoints` does, and keep the notes."""
-    path = Path(path)
+@dataclass(frozen=True)
+class _File:
+    """What a file holds, before its joints are told. `people` is None for a view that sees nobody."""
+
+    path: Path
+    detections: Detections
+    people: np.ndarray | None
+    fitting: Sequence[Skeleton] = ()
+    """Of joints without names: the skeletons that they can be of."""
+
+    @classmethod
+    def read(cls, path: Path, name: str) -> _File:
+        detections = READERS[name](path)
+        if not detections.people:
+            return cls(path, detections, None)
+        people = detections.stacked(path)
+        return cls(path, detections, people, fitting_skeletons(people) if detections.names is None else ())
+
+    def view(self, given: Skeleton | None, told: Sequence[Skeleton]) -> View | None:
+        """The view; None where it sees nobody. `told` are the skeletons of the other views."""
+        if self.people is None:
+            return None
+        names, count, notes = self.detections.names, self.people.shape[1], self.detections.notes
+        if names is None:
+            joints = nameless_joints(count, self.fitting, given, told, self.path)
+            if given is None:
+                notes = (*notes, nameless_note(count, joints.skeleton))
+        elif len(names) == count:
+            joints = matched_joints(names, given, self.path)
+        else:
+            counts = f"names {len(names)} joints but has {count} per person"
+            raise InputError(f"{self.path} {counts}; write it again")
+        return View(assembled(self.detections, self.people, joints, self.path), notes)
+
+
+def read_views(paths: Sequence[Path], *, skeleton: str | None = None, format: str | None = None) -> list[View]:
+    """Read the 2D detections of all views of a recording, and keep the notes.
+
+    What one view does not show is taken from the others: which joints it has where they have no names, whether scores
+    are per cent, and all joints where it sees nobody. Raises `InputError` where no view sees anybody.
+    """
+    given = skeleton_named(skeleton) if skeleton else None
+    files = [_read(path, given, format) for path in paths]
+    told = [file.fitting[0] for file in files if isinstance(file, _File) and len(file.fitting) == 1]
+    seen = [file if isinstance(file, View) else file.view(given, told) for file in files]
+    skeletons = [view.keypoints.skeleton for view in seen if view is not None]
+    views = [view or _empty_view(file, skeletons) for file, view in zip(files, seen, strict=True)]
+    scaled = in_one_scale([view.keypoints for view in views], paths)
+    return [
+        View(keypoints, view.notes if note is None else (*view.notes, note))
+        for view, (keypoints, note) in zip(views, scaled, strict=True)
+    ]
+
+
+def _empty_view(file: View | _File, skeletons: Sequence[Skeleton]) -> View:
+    """The view of a camera that sees nobody, with the joints of the others, of which one has to see somebody."""
+    if isinstance(file, View):
+        return file
+    path, frames = file.path, len(set(file.detections.frames))
+    if not skeletons:
+        where = f"any of its {frames} frames" if frames else "it"
+        raise InputError(f"{path} has no person in {where}; run the detector again")
+    skeleton = joined_skeleton(skeletons)
+    nobody = np.zeros((0, len(skeleton), 3))
+    keypoints = assembled(file.detections, nobody, MatchedJoints(skeleton, np.arange(len(skeleton))), path)
+    return View(keypoints, (*file.detections.notes, f"{path} has nobody in any of its {frames} frames"))
+
+
+def _read(path: Path, given: Skeleton | None, format: str | None) -> View | _File:
     if not path.exists():
         raise InputError(f"there is no file or folder {path}; check the path")
     name = format or ("openpose" if path.is_dir() else BY_SUFFIX.get(path.suffix.lower()))
     known = (*READERS, NATIVE)
     if name not in known:
-        given = f"format {format!r}" if format else f"the format of {path}"
-        raise InputError(f"{given} is not known; it should be one of {', '.join(known)}")
+        asked = f"format {format!r}" if format else f"the format of {path}"
+        raise InputError(f"{asked} is not known; it should be one of {', '.join(known)}")
     if path.is_dir() != (name == "openpose"):
         raise InputError(f"{path} is a {'folder' if path.is_dir() else 'file'}, which format {name!r} is not")
-    wanted = skeleton_named(skeleton) if skeleton else None
-    if name == NATIVE:
-        return View(load_native(path, wanted))
-    detections = READERS[name](path)
-    people = detections.stacked(path)
-    if detections.names is None:
-        joints = nameless_joints(people, wanted, path)
-    elif len(detections.names) == people.shape[1]:
-        joints = matched_joints(detections.names, wanted, path)
-    else:
-        counts = f"names {len(detections.names)} joints but has {people.shape[1]} per person"
-        raise InputError(f"{path} {counts}; write it again")
-    return View(assembled(detections, people, joints, path), detections.notes)
+    return View(load_native(path, given)) if name == NATIVE else _File.read(path, name)
+
+
+def read_view(path: Path | str, *, skeleton: str | None = None, format: str | None = None) -> View:
+    """Read the 2D detections of one view, as `load_keypoints` does, and keep the notes."""
+    return read_views([Path(path)], skeleton=skeleton, format=format)[0]
 
 
 def load_keypoints(path: Path | str, *, skeleton: str | None = None, format: str | None = None) -> Keypoints2D:

@@ -9,7 +9,8 @@
 The frame number is the one that varies in the file names. (0, 0, 0) is a missing joint; people come in no order, and a
 frame may have none. Other files lie in such folders as well: what macOS adds (`._name`), settings beside the frames,
 and the file that a program had only begun when it was ended. These are skipped with a note; a file that is named like
-the frames and holds something else is refused.
+the frames and holds something else is refused. One that holds `null`, `{}` or `[]` is a picture of nobody if it is
+named like the frames, or if there are no others.
 """
 
 from __future__ import annotations
@@ -45,20 +46,31 @@ def picture_of(document: Any, path: Path) -> Picture | None:
     """The people in a parsed file of one picture; None where it is nothing of that kind."""
     names = None
     if isinstance(document, dict):
-        key = next((key for key in ("people", "bodies", "annots", "instance_info") if key in document), None)
+        key = next(
+            (key for key in ("people", "bodies", "annots", "instance_info", "instances") if key in document), None
+        )
         if key is None:
             return None
         names, listed = meta_names(document, path), document[key]
     else:
         listed = document
-    if listed is None and document is not None:
+    if listed is not document and is_blank(listed):
         return Picture([], names)
     if not isinstance(listed, list):
         return None
-    if listed is document and not all(isinstance(entry, dict) and _IN_LISTS & set(entry) for entry in listed):
+    if listed is document and not all(is_blank(entry) or _is_person(entry) for entry in listed):
         return None
     found = (person_joints(person, path) for person in listed)
     return Picture([joints for joints in found if joints is not None], names)
+
+
+def is_blank(document: Any) -> bool:
+    """Whether it is what programs write where there is nobody: null, {} or []."""
+    return document is None or document == {} or document == []
+
+
+def _is_person(entry: Any) -> bool:
+    return isinstance(entry, dict) and bool(_IN_LISTS & set(entry))
 
 
 def meta_names(document: dict[str, Any], path: Path) -> list[str] | None:
@@ -104,10 +116,12 @@ def _pictures(folder: Path) -> tuple[dict[Path, Picture], dict[str, list[str]]]:
     if not files:
         raise InputError(f"{folder} has no .json files; give a folder with one JSON per picture")
     unfinished = _unfinished(files)
-    pictures = {path: picture_of(read_json(path), path) for path in files if path not in unfinished}
+    documents = {path: read_json(path) for path in files if path not in unfinished}
+    pictures = {path: picture_of(document, path) for path, document in documents.items() if not is_blank(document)}
     found = {path: picture for path, picture in pictures.items() if picture is not None}
     shapes = {_shape(path) for path in found or files}
-    foreign = [path for path in pictures if path not in found]
+    found |= {path: Picture([]) for path in documents if path not in pictures and _shape(path) in shapes}
+    foreign = [path for path in documents if path not in found]
     for path in foreign:
         if _shape(path) in shapes:
             raise InputError(
