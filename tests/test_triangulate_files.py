@@ -132,6 +132,36 @@ def test_frames_are_matched_by_number_not_by_row(tmp_path):
     assert_same_people(poses, TRUTH)
 
 
+def test_a_view_that_counts_from_1_is_numbered_as_the_others(tmp_path, capsys):
+    paths = folders(tmp_path)[:3] + [write_openpose(tmp_path / "one" / "cam4", seen_by(3, TRUTH), first=1)]
+    poses = trivox.triangulate_files(RIG, paths)
+    assert poses.frames.tolist() == list(range(FRAMES))
+    assert_same_people(poses, TRUTH)
+    assert "cam4 counts its 12 frames from 1, other views theirs from 0" in capsys.readouterr().err
+
+
+def test_numbers_that_do_not_meet_are_said(tmp_path, capsys):
+    """A view that begins elsewhere cannot be matched by its numbers, whatever it shows."""
+    paths = folders(tmp_path)[:3] + [write_openpose(tmp_path / "far" / "cam4", seen_by(3, TRUTH), first=100)]
+    trivox.triangulate_files(RIG, paths)
+    assert "the frames of cam4 are 100 to 111, as many and with the same gaps" in capsys.readouterr().err
+    ones = [write_openpose(tmp_path / "ones" / name, seen_by(v, TRUTH), first=1) for v, name in enumerate(RIG.names)]
+    assert trivox.triangulate_files(RIG, ones).frames.tolist() == list(range(1, FRAMES + 1))
+    assert "no view has a frame 0: the frames are numbered from 1" in capsys.readouterr().err
+
+
+def test_files_with_a_number_of_their_own_and_lost_frames(tmp_path, capsys):
+    """Each view has lost another frame before its files were numbered: what stands behind the frame is its row."""
+    paths = []
+    for v, name in enumerate(RIG.names):
+        folder = write_openpose(tmp_path / name, seen_by(v, TRUTH), without=(v + 2,))
+        for row, path in enumerate(sorted(folder.iterdir())):
+            path.rename(path.with_name(f"img_{path.name.split('_')[-2][-6:]}_{row:04d}.json"))
+        paths.append(folder)
+    assert_same_people(trivox.triangulate_files(RIG, paths), TRUTH)
+    assert "two numbers rise in the names, but not together" in capsys.readouterr().err
+
+
 def test_frames_that_nobody_sees_are_invalid_not_invented(tmp_path):
     empty = [[] if f in (4, 5) else people for f, people in enumerate(seen_by(0, TRUTH))]
     paths = []

@@ -18,6 +18,7 @@ from torch import Tensor
 from trivox.base.work import alone_in
 from trivox.calibration_report import check
 from trivox.errors import InputError
+from trivox.files.frame_numbers import different_starts
 from trivox.files.keypoints.load import read_view
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
@@ -60,8 +61,9 @@ def triangulate_files(
 
     `skeleton` names the joints of files that do not name them; `fps` is the frame rate for the times of the exports
     (30 unless given). The other arguments are those of `predict`. Frames are matched by the numbers in the files;
-    a frame that a view lacks is a frame in which that view sees nobody. Joints are matched by name: where the views
-    have different ones, the result has all of them. Raises `InputError` as `predict` does.
+    a frame that a view lacks is a frame in which that view sees nobody, and a view that counts from 1 what others
+    count from 0 is renumbered. Joints are matched by name: where the views have different ones, the result has all of
+    them. Raises `InputError` as `predict` does.
     """
     folder = None if out is None else Path(out)
     with alone_in(folder):
@@ -85,7 +87,8 @@ def _triangulated(
     read = [read_view(path, skeleton=skeleton) for path in paths]
     for note in dict.fromkeys((*rig.notes, *check(rig).faults, *(note for view in read for note in view.notes))):
         say(note)
-    views = _with_the_same_joints([view.keypoints for view in read], rig.names, paths)
+    views = _numbered_alike([view.keypoints for view in read], rig.names)
+    views = _with_the_same_joints(views, rig.names, paths)
     job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})
     if out is not None and (standing := standing_result(out, job)):
         say(f"{out} already holds this result; nothing to do")
@@ -111,6 +114,17 @@ def _triangulated(
     if out is not None:
         save_result(result, out)
     return result.poses
+
+
+def _numbered_alike(views: Sequence[Keypoints2D], names: Sequence[str]) -> list[Keypoints2D]:
+    """The views with one number for one instant, as far as their numbers tell (`different_starts`)."""
+    shifts, notes = different_starts([view.frames.tolist() for view in views], names)
+    for note in notes:
+        say(note)
+    numbered = [replace(view, frames=view.frames + shift) for view, shift in zip(views, shifts, strict=True)]
+    if min(int(view.frames[0]) for view in numbered) == 1:
+        say("no view has a frame 0: the frames are numbered from 1, as the files number them")
+    return numbered
 
 
 def _with_the_same_joints(
