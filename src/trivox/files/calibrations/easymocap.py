@@ -12,7 +12,8 @@ from pathlib import Path
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document, read_document
-from trivox.files.calibrations.lenses import FileLens, lens_of, own_words
+from trivox.files.calibrations.lens_words import words_of_camera
+from trivox.files.calibrations.lenses import FileLens, lens_of
 from trivox.files.calibrations.opencv_storage import rotation_of, yaml_matrix
 from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import vector_from_matrix
@@ -66,16 +67,18 @@ def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibr
         K=optics.matrix(f"K_{name}"),
         R=rotation_of(stand, f"Rot_{name}", f"R_{name}"),
         t=stand.vector(f"T_{name}", length=3),
-        lens=_lens_of(name, optics),
+        lens=_lens_of(name, lens, place),
         image_hw=size,
     )
 
 
-def _lens_of(name: str, optics: Table) -> FileLens:
-    own = own_words(optics.content, name)
-    if f"dist_{name}" in optics:
-        own["dist"] = optics.content[f"dist_{name}"]
-    return lens_of(Table(own, optics.where), shared=optics.content)
+def _lens_of(name: str, lens: Document, place: Document) -> FileLens:
+    """Whatever either half says of it, with the camera's name behind the word or for all cameras."""
+    names = _names(lens, _LENS_PREFIX)
+    content = {**place.content, **lens.content}
+    own = words_of_camera(content, name, names)
+    shared = {key: value for key, value in content.items() if not str(key).endswith(tuple(f"_{n}" for n in names))}
+    return lens_of(Table(own, f"{lens.where}, camera {name[:80]!r}"), shared=shared)
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:
