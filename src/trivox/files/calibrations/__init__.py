@@ -95,6 +95,7 @@ def load_rig(
     placed = file_rig if up is None else replace(file_rig, up=AXES[up])
     rig = rig_from(placed, document.where, own_units, _positive(image_size))
     notes = (
+        *document.notes,
         *_lens_notes(file_rig, document),
         *_uncalibrated(file_rig, document),
         *_habits(file_rig, rig, units, up, document),
