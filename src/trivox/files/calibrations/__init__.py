@@ -184,7 +184,8 @@ def _selected(file_rig: FileRig, names: Sequence[str] | None, document: Document
     missing = [name for name in names if name not in known]
     if missing:
         if missing[0] in lacking:
-            raise document.error(f"camera {missing[0]!r} {lacking[missing[0]]}; leave it out, or calibrate it")
+            said = f"camera {missing[0]!r} {lacking[missing[0]]}"
+            raise document.error(f"{said}; leave it out, or correct the calibration")
         some = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         raise document.error(f"no camera {missing[0]!r} in it; its cameras are {some}")
     chosen = tuple(camera for name in names for camera in file_rig.cameras if camera.name == name)
