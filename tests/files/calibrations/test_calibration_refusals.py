@@ -58,7 +58,7 @@ BAD_CAMERAS = {
     "negative focal length": ({"K": [K[0], [0, -800, 240], K[2]]}, "not positive"),
     "K transposed": ({"K": [[800, 0, 0], [0, 800, 0], [320, 240, 1]]}, "form"),
     "not a rotation": ({"R": [[2, 0, 0], [0, 1, 0], [0, 0, 1]]}, "not a rotation"),
-    "zero rotation": ({"R": [[0] * 3] * 3}, "not a rotation"),
+    "zero rotation": ({"R": [[0] * 3] * 3}, "'left' has a rotation of zeros only"),
     "mirror image": ({"R": MIRROR}, "mirror"),
     "three lens terms": ({"dist": [0.1, 0, 0]}, "3 lens terms for an OpenCV lens"),
     "six lens terms": ({"dist": [0.1, 0, 0, 0, 0, 0.2]}, "6 lens terms for an OpenCV lens"),

@@ -15,12 +15,13 @@ from trivox.files.calibrations.documents import Document, read_document
 from trivox.files.calibrations.lens_words import words_of_camera
 from trivox.files.calibrations.lenses import FileLens, lens_of
 from trivox.files.calibrations.opencv_storage import rotation_of, yaml_matrix
-from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
+from trivox.files.calibrations.records import NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import vector_from_matrix
 from trivox.files.calibrations.tables import Table
 
 _INTRINSIC, _EXTRINSIC = "intri.yml", "extri.yml"
 _LENS_PREFIX, _PLACE_PREFIX = "K_", "T_"
+_PLACE_PREFIXES = (_PLACE_PREFIX, "R_", "Rot_")
 
 
 def _recognises(document: Document) -> bool:
@@ -35,9 +36,19 @@ def _names(document: Document, prefix: str) -> list[str]:
 
 def _read(document: Document) -> FileRig:
     lens, place = _with_companion(document)
-    listed = Table(lens.content, lens.where)
-    names = [str(name) for name in listed.sequence("names")] if "names" in listed else _names(lens, _LENS_PREFIX)
-    return FileRig.of((_camera(name, lens, place) for name in names), units="m", habit="EasyMocap")
+    listed = list(dict.fromkeys(name for half in (lens, place) for name in _listed(half)))
+    with_place = [name for prefix in _PLACE_PREFIXES for name in _names(place, prefix)]
+    cameras = [
+        _camera(name, lens, place) if name in listed or not listed else Uncalibrated(name, "is not listed in 'names'")
+        for name in dict.fromkeys((*listed, *_names(lens, _LENS_PREFIX), *with_place))
+    ]
+    return FileRig.of(cameras, units="m", habit="EasyMocap")
+
+
+def _listed(document: Document) -> list[str]:
+    """The cameras that count, in order; none where the file has no such list."""
+    table = Table(document.content, document.where)
+    return [] if table.lacks("names") else [str(name) for name in table.sequence("names")]
 
 
 def _with_companion(document: Document) -> tuple[Document, Document]:
@@ -57,6 +68,8 @@ def _with_companion(document: Document) -> tuple[Document, Document]:
 def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibrated:
     optics = Table(lens.content, f"{lens.where}, camera {name[:80]!r}")
     stand = Table(place.content, f"{place.where}, camera {name[:80]!r}")
+    if optics.lacks(f"K_{name}"):
+        return Uncalibrated(name, NO_LENS)
     if stand.lacks(f"Rot_{name}", f"R_{name}", f"T_{name}"):
         return Uncalibrated(name, NO_POSE)
     size = None
