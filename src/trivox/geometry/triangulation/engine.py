@@ -117,11 +117,6 @@ def _checked_cameras(cameras: Any) -> Cameras:
             f"cameras is of type {type(cameras).__name__}, expected trivox.Cameras or a trivox.Rig; trivox.load_rig "
             "reads one from a file"
         )
-    if min(cameras.K.dtype.itemsize, cameras.t_mm.dtype.itemsize) < 4:
-        raise InputError(
-            f"the cameras are in {cameras.t_mm.dtype}, which rounds metres to millimetres or worse; give them in "
-            "float32 or float64"
-        )
     return cameras
 
 
