@@ -60,6 +60,7 @@ def test_from_opencv_takes_lenses_of_different_lengths_and_models_and_none() -> 
     assert Cameras.from_opencv(K, RVECS[0], TVECS[0]).image_hw is None
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -325,6 +326,7 @@ def test_cameras_are_repeated_only_to_what_ends_in_their_shape(shape: tuple[Any,
         (lambda: RIG.moved(TRANSFORM.expand(3, 4, 4)), r"world_from_new has shape \(3, 4, 4\), expected \(4, 4\)"),
         (lambda: Cameras.stack([]), "there are no Cameras to join"),
         (lambda: Cameras.concatenated([]), "there are no Cameras to join"),
+        (lambda: Cameras.stack(CAMERAS), "the Cameras to join are of type Cameras, expected a list"),  # pyright: ignore
         (lambda: Cameras.stack([CAMERAS, "b"]), "Cameras cannot be joined with str"),  # pyright: ignore
         (lambda: Cameras.stack([CAMERAS, CAMERAS[:2]]), r"batch shapes \(2,\) and \(3,\) cannot be joined"),
         (lambda: CAMERAS.to(torch.float32, torch.float64), "to is given two types of numbers"),  # pyright: ignore
@@ -338,6 +340,7 @@ def test_what_is_no_rig_is_one_sentence(make: Callable[[], object], said: str) -
 RIG = Rig(("a", "b", "c"), CAMERAS, quarter_turns=(0, 1, 2))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_rig_takes_lists_of_names_and_turns() -> None:
     rig = Rig(["a", "b", "c"], CAMERAS, up=[0, 0, 1], quarter_turns=[0, 1, 2])  # pyright: ignore[reportArgumentType]
     assert rig.names == RIG.names and rig.quarter_turns == RIG.quarter_turns
