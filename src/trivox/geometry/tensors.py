@@ -79,7 +79,7 @@ def check_joinable(items: Sequence[Any], kind: type) -> None:
     """Refuse an empty list, and what is no list of this kind."""
     if not isinstance(items, Sequence):
         raise InputError(
-            f"the {kind.__name__} to join are of type {type(items).__name__}, expected a list; give them as [one, other]"
+            f"the {kind.__name__} to join are of type {type(items).__name__}, expected a list; give [one, other]"
         )
     strangers = {type(item).__name__ for item in items if not isinstance(item, kind)}
     if strangers:
