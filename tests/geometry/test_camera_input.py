@@ -309,7 +309,7 @@ def test_cameras_are_repeated_only_to_what_ends_in_their_shape(shape: tuple[Any,
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Rig(("a",), CAMERAS), r"a rig has 1 names for cameras of batch shape \(3,\), expected \(1,\)"),
+        (lambda: Rig(("a",), CAMERAS), r"for cameras of batch shape \(3,\): expected cameras of batch shape \(1,\)"),
         (lambda: Rig(("a", "b", "a"), CAMERAS), "two cameras are called 'a'; rename one"),
         (lambda: Rig(("e\u0301", "b", "\u00e9"), CAMERAS), "two cameras are called"),
         (lambda: Rig("abc", CAMERAS), "names is the text 'abc', expected a list of camera names"),  # pyright: ignore

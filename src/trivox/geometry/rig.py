@@ -69,8 +69,8 @@ class Rig:
         count = len(self.names)
         if self.cameras.batch_shape != (count,):
             raise InputError(
-                f"a rig has {count} names for cameras of batch shape {tuple(self.cameras.batch_shape)}, expected "
-                f"{(count,)}; give one name per camera"
+                f"names is {self.names}, for cameras of batch shape {tuple(self.cameras.batch_shape)}: expected "
+                f"cameras of batch shape {(count,)}; give one name per camera"
             )
         if twice := [name for name in self.names if self.names.count(name) > 1]:
             raise InputError(f"two cameras are called {twice[0]!r}; rename one, or take each camera once")

@@ -146,7 +146,8 @@ def _flat_rigs(cameras: Cameras, given: torch.Size) -> Cameras:
     if len(own) > len(batch) + 1 or any(size not in (1, b) for size, b in zip(own[-2::-1], batch[::-1], strict=False)):
         raise InputError(
             f"points_px has shape {tuple(given)}, the cameras have batch shape {tuple(own)}: expected cameras of batch "
-            f"shape {(views,)} for all, or {(*batch, views)}; give points_px the cameras' axes, or take one rig of them"
+            f"shape {(views,)}{f', or {(*batch, views)}' if batch else ''}; give points_px the cameras' axes, or take "
+            "one of the rigs"
         )
     return cameras.expanded(*batch, views).map(lambda t: t.flatten(0, len(batch) - 1))
 
