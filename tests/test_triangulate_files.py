@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -406,3 +407,15 @@ def test_a_view_that_cannot_be_read_is_one_sentence(tmp_path, fault):
     with pytest.raises(InputError, match="cam4"):
         trivox.triangulate_files(RIG, [*paths[:3], bad], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("use", [trivox.triangulate_files, trivox.predict])
+def test_a_path_in_place_of_a_rig_is_told_how_to_be_read(tmp_path: Path, use: Callable[..., object]) -> None:
+    out = tmp_path / "out"
+    for wrong in ("rig.json", Path("rig.json")):
+        with pytest.raises(InputError, match=r"expected a trivox.Rig; read it with trivox.load_rig\('rig.json'\)"):
+            use(wrong, ["a", "b"], out=out)
+    for wrong in (None, 3, RIG.cameras):
+        with pytest.raises(InputError, match=f"rig is of type {type(wrong).__name__}, expected a trivox.Rig"):
+            use(wrong, ["a", "b"], out=out)
+    assert not out.exists()

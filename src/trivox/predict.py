@@ -27,7 +27,7 @@ from trivox.files.views import Views, turned_points
 from trivox.geometry.axes import estimated_up
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, checked_rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
 from trivox.geometry.smoothing import smoothed
 from trivox.lift import NOISE_PX
@@ -55,7 +55,7 @@ from trivox.summary import doubts, summarise
 
 
 def predict(
-    rig: Rig,
+    rig: Rig | Any,
     videos: Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -87,6 +87,7 @@ def predict(
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
+    rig = checked_rig(rig)
     model = chosen_model(method, weights)
     lifting: Lifting = "linear" if method == "linear" else "ransac"
     check_options(lifting, people, fps)

@@ -26,7 +26,7 @@ from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.keypoints import Keypoints2D, seen_in_two, with_joined_skeleton
 from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, checked_rig
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
@@ -46,7 +46,7 @@ _MOST_EXAMINED = 1000
 
 
 def triangulate_files(
-    rig: Rig,
+    rig: Rig | Any,
     keypoints: Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -65,6 +65,7 @@ def triangulate_files(
     count from 0 is renumbered. Joints are matched by name: where the views have different ones, the result has all of
     them. Raises `InputError` as `predict` does.
     """
+    rig = checked_rig(rig)
     folder = None if out is None else Path(out)
     with alone_in(folder):
         return _triangulated(rig, keypoints, folder, cameras, method, people, skeleton, fps, smooth)

@@ -382,3 +382,21 @@ def test_a_byte_order_mark_is_no_matter(tmp_path: Path, name: str):
     before = load_rig(tmp_path / name)
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
     assert torch.equal(load_rig(tmp_path / name).cameras.K, before.cameras.K)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_rig_or_no_path_is_one_sentence(tmp_path: Path):
+    for wrong in (3, None, b"rig.toml", ["rig.toml"]):
+        with pytest.raises(
+            InputError, match=f"path is of type {type(wrong).__name__}, expected a text or a pathlib.Path"
+        ):
+            load_rig(wrong)
+        with pytest.raises(InputError, match=f"path is of type {type(wrong).__name__}"):
+            save_rig(_rig(), wrong)
+    with pytest.raises(
+        InputError, match=r"rig is the path 'a', expected a trivox.Rig; read it with trivox.load_rig\('a'\)"
+    ):
+        save_rig("a", tmp_path / "rig.toml")
+    with pytest.raises(InputError, match="rig is of type Cameras, expected a trivox.Rig"):
+        save_rig(_rig().cameras, tmp_path / "rig.toml")
+    assert list(tmp_path.iterdir()) == []

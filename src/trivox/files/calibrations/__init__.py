@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
@@ -36,7 +37,7 @@ from trivox.files.calibrations.records import (
 )
 from trivox.files.calibrations.voxelpose import VOXELPOSE
 from trivox.files.calibrations.written_lenses import with_written_lenses
-from trivox.geometry.rig import Rig, camera_name
+from trivox.geometry.rig import Rig, camera_name, checked_rig
 
 # Asked in this order; each looks for marks that those before it lack.
 _FORMATS = {
@@ -61,7 +62,7 @@ __all__ = ["FORMAT_NAMES", "Units", "UpAxis", "load_rig", "save_rig"]
 
 
 def load_rig(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     *,
     units: Units | None = None,
     up: UpAxis | None = None,
@@ -84,7 +85,7 @@ def load_rig(
     that lack a pose, stand in `notes` of the rig. Raises `InputError` for everything that cannot be read or cannot
     be a camera.
     """
-    document = read_document(Path(path))
+    document = read_document(_as_path(path))
     if subject is not None:
         document = of_subject(document, subject)
     form = _recognised(document) if format is None else _named(format)
@@ -105,8 +106,8 @@ def load_rig(
 
 
 def save_rig(
-    rig: Rig,
-    path: str | os.PathLike[str],
+    rig: Rig | Any,
+    path: str | os.PathLike[str] | Any,
     *,
     units: Units | None = None,
     format: str | None = None,
@@ -120,7 +121,7 @@ def save_rig(
     picture. Raises `InputError` where the format cannot say what the rig holds (nothing is lost silently), or the
     file cannot be written.
     """
-    path = Path(path)
+    rig, path = checked_rig(rig), _as_path(path)
     form = _by_name(path) if format is None else _named(format)
     if units is not None and units != form.units and not form.other_units:
         raise InputError(f"{form.title} files are always in {form.units}; leave --units out")
@@ -131,6 +132,12 @@ def save_rig(
     for file, text in form.write(file_rig, path).items():
         with atomic_write(file) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _as_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path is of type {type(path).__name__}, expected a text or a pathlib.Path; give a path")
+    return Path(path)
 
 
 def _recognised(document: Document) -> Format:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from trivox.files.calibrations.checks import rotation_fault
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import NO_LENS_TERMS
 from trivox.files.calibrations.records import NO_POSE, ZERO_ROTATION, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
+from trivox.geometry.camera_faults import rotation_fault
 
 
 def _recognises(document: Document) -> bool:
