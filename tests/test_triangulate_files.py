@@ -237,6 +237,17 @@ def test_the_same_job_is_done_once_and_another_is_refused(tmp_path, monkeypatch)
         trivox.triangulate_files(RIG, paths, out=out)
 
 
+def test_what_is_no_list_of_paths_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"only .*cam1 is given, but 3D needs at least two views"):
+        trivox.triangulate_files(RIG, str(folders(tmp_path)[0]))
+    strangers: list[Any] = [None, 3, [3, 4], {"cam1": "a"}]
+    for given in strangers:
+        with pytest.raises(InputError, match="keypoints should be a list of paths, one for each camera"):
+            trivox.triangulate_files(RIG, given)
+        with pytest.raises(InputError, match="videos should be a list of paths, one for each camera"):
+            trivox.predict(RIG, given, method="ransac")
+
+
 def test_views_of_different_skeletons_are_refused(tmp_path):
     paths = folders(tmp_path)
     other = skeleton_of(tuple(f"part{i}" for i in range(17)))

@@ -43,6 +43,7 @@ from trivox.options import (
     doubts_about,
     method_of,
     missing_joints,
+    paths_of,
 )
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
@@ -96,7 +97,7 @@ def predict(
     usual = COCO_17 if weights is None or weights in TRAINED else own
     wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
-    paths = [Path(video) for video in videos]
+    paths = paths_of(videos, "videos")
     with alone_in(folder), Views.unfitted(rig, paths, cameras=cameras) as unfitted:
         views = fitted_views(unfitted, image_fit)
         work = _describe(views, lifting, people, wanted, fps, model, precision)

@@ -31,7 +31,7 @@ from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
 from trivox.lift import LEAST_SCORE, NOISE_PX, Method, lift
-from trivox.options import DEFAULT_FPS, check_options
+from trivox.options import DEFAULT_FPS, check_options, paths_of
 from trivox.people.candidates import BYSTANDERS, CROP_MARGIN, Candidates, find_candidates, gathered
 from trivox.people.followed import Followed
 from trivox.people.networks import Joints2D
@@ -83,7 +83,7 @@ def _triangulated(
     smooth: bool,
 ) -> Poses:
     check_options(method, people, fps)
-    paths = [Path(path) for path in keypoints]
+    paths = paths_of(keypoints, "keypoints")
     rig = match_cameras(rig, paths, cameras)
     read = [read_view(path, skeleton=skeleton) for path in paths]
     for note in dict.fromkeys((*rig.notes, *check(rig).faults, *(note for view in read for note in view.notes))):
