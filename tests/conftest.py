@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jaxtyping
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -41,6 +42,12 @@ settings.load_profile("trivox")
 
 pytest_plugins = ["bodies_cache"]
 PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The types of arguments as callers outside of the tests meet them."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,22 @@ def test_a_first_or_last_frame_that_only_the_truth_has_is_said_and_left_out(tmp_
         evaluate(tmp_path / "shorter.npz", truth=tmp_path / "truth.npz")
 
 
+@pytest.mark.parametrize("late", [-3, -1, 0, 1, 2])
+def test_predictions_numbered_one_frame_off_are_said(tmp_path: Path, capsys, late: int) -> None:
+    """A walk of 20 mm a frame, 10 mm of noise: what is off is said with the errors before and after."""
+    walk = random_points(1) + 20.0 * np.arange(30)[:, None, None, None] * np.array([1.0, 0, 0])
+    noisy = walk + np.random.default_rng(1).normal(0, 10 / np.sqrt(3), walk.shape)
+    trivox.save_poses(poses_of(walk[8:22], first=8), tmp_path / "truth.npz")
+    trivox.save_poses(poses_of(noisy[4:-4], first=4 + late), tmp_path / "ours.npz")
+    evaluate(tmp_path / "ours.npz", truth=tmp_path / "truth.npz")
+    said = capsys.readouterr().err
+    if late == 0:
+        assert "fit the truth better" not in said
+    else:
+        frames = f"{abs(late)} frame{'s' if abs(late) > 1 else ''} {'earlier' if late > 0 else 'later'}"
+        assert f"would fit the truth better if they were {frames}" in said and "counts from 1" in said
+
+
 def test_results_by_rows_of_a_dataset(labels_file: Path, tmp_path: Path) -> None:
     """Errors of 10, 20, ... mm by row give known means of actions, subjects, and of all."""
     points, mm = random_points(len(OF_ROWS))[:, 0], np.arange(1, 9) * 10.0

@@ -112,6 +112,18 @@ def test_who_is_lost_is_said_with_the_frames():
     assert "person 1" not in said and "person 2" not in said and "only 2 of 3 people" in said
 
 
+@given(st.floats(0.01, 100.0))
+def test_people_of_another_size_are_said(factor):
+    """Infants and the tallest are people; a tenth of an adult is a calibration in centimetres taken for millimetres."""
+    poses = poses_of(STANDING_MM.expand(F, 1, J, 3) * factor, torch.ones(F, 1, J).bool())
+    seen = torch.ones(F, 1, V, J).bool()
+    said = " ".join(doubts(summarise(poses, NAMES, seen, torch.zeros(F, 1, V, J).double()), poses))
+    if factor < 0.28 or factor > 1.6:
+        assert "times an adult's: the calibration's lengths are in another unit" in said
+    elif 0.4 < factor < 1.3:
+        assert "an adult's" not in said
+
+
 def test_nothing_seen_is_none_not_nan():
     poses = poses_of(torch.zeros(F, P, J, 3).double(), torch.zeros(F, P, J).bool())
     summary = summarise(poses, NAMES, torch.zeros(F, P, V, J).bool(), torch.zeros(F, P, V, J).double())

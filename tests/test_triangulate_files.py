@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,36 @@ def test_frames_are_matched_by_number_not_by_row(tmp_path):
     assert_same_people(poses, TRUTH)
 
 
+def test_a_view_that_counts_from_1_is_numbered_as_the_others(tmp_path, capsys):
+    paths = folders(tmp_path)[:3] + [write_openpose(tmp_path / "one" / "cam4", seen_by(3, TRUTH), first=1)]
+    poses = trivox.triangulate_files(RIG, paths)
+    assert poses.frames.tolist() == list(range(FRAMES))
+    assert_same_people(poses, TRUTH)
+    assert "cam4 counts its 12 frames from 1, other views theirs from 0" in capsys.readouterr().err
+
+
+def test_numbers_that_do_not_meet_are_said(tmp_path, capsys):
+    """A view that begins elsewhere cannot be matched by its numbers, whatever it shows."""
+    paths = folders(tmp_path)[:3] + [write_openpose(tmp_path / "far" / "cam4", seen_by(3, TRUTH), first=100)]
+    trivox.triangulate_files(RIG, paths)
+    assert "the frames of cam4 are 100 to 111, as many and with the same gaps" in capsys.readouterr().err
+    ones = [write_openpose(tmp_path / "ones" / name, seen_by(v, TRUTH), first=1) for v, name in enumerate(RIG.names)]
+    assert trivox.triangulate_files(RIG, ones).frames.tolist() == list(range(1, FRAMES + 1))
+    assert "no view has a frame 0: the frames are numbered from 1" in capsys.readouterr().err
+
+
+def test_files_with_a_number_of_their_own_and_lost_frames(tmp_path, capsys):
+    """Each view has lost another frame before its files were numbered: what stands behind the frame is its row."""
+    paths = []
+    for v, name in enumerate(RIG.names):
+        folder = write_openpose(tmp_path / name, seen_by(v, TRUTH), without=(v + 2,))
+        for row, path in enumerate(sorted(folder.iterdir())):
+            path.rename(path.with_name(f"img_{path.name.split('_')[-2][-6:]}_{row:04d}.json"))
+        paths.append(folder)
+    assert_same_people(trivox.triangulate_files(RIG, paths), TRUTH)
+    assert "two numbers rise in the names, but not together" in capsys.readouterr().err
+
+
 def test_frames_that_nobody_sees_are_invalid_not_invented(tmp_path):
     empty = [[] if f in (4, 5) else people for f, people in enumerate(seen_by(0, TRUTH))]
     paths = []
@@ -206,6 +237,17 @@ def test_the_same_job_is_done_once_and_another_is_refused(tmp_path, monkeypatch)
     newer.write_text(newer.read_text() + "\n")
     with pytest.raises(InputError, match="already holds"):
         trivox.triangulate_files(RIG, paths, out=out)
+
+
+def test_what_is_no_list_of_paths_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"only .*cam1 is given, but 3D needs at least two views"):
+        trivox.triangulate_files(RIG, str(folders(tmp_path)[0]))
+    strangers: list[Any] = [None, 3, [3, 4], {"cam1": "a"}]
+    for given in strangers:
+        with pytest.raises(InputError, match="keypoints should be a list of paths, one for each camera"):
+            trivox.triangulate_files(RIG, given)
+        with pytest.raises(InputError, match="videos should be a list of paths, one for each camera"):
+            trivox.predict(RIG, given, method="ransac")
 
 
 def test_views_of_different_skeletons_are_refused(tmp_path):
@@ -378,3 +420,15 @@ def test_a_view_that_cannot_be_read_is_one_sentence(tmp_path, fault):
     with pytest.raises(InputError, match="cam4"):
         trivox.triangulate_files(RIG, [*paths[:3], bad], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("use", [trivox.triangulate_files, trivox.predict])
+def test_a_path_in_place_of_a_rig_is_told_how_to_be_read(tmp_path: Path, use: Callable[..., object]) -> None:
+    out = tmp_path / "out"
+    for wrong in ("rig.json", Path("rig.json")):
+        with pytest.raises(InputError, match=r"expected a trivox.Rig; read it with trivox.load_rig\('rig.json'\)"):
+            use(wrong, ["a", "b"], out=out)
+    for wrong in (None, 3, RIG.cameras):
+        with pytest.raises(InputError, match=f"rig is of type {type(wrong).__name__}, expected a trivox.Rig"):
+            use(wrong, ["a", "b"], out=out)
+    assert not out.exists()

@@ -19,6 +19,7 @@ from trivox.evaluation_inputs import (
     Rows,
     Target,
     Units,
+    better_shift,
     for_rows,
     labels_of,
     load_predictions,
@@ -86,6 +87,7 @@ def evaluate(
         else:
             assert labels is not None
             target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
+        _say_if_shifted(predicted, target)
         return scored(predicted, target, protocol, missing, files)
 
 
@@ -94,6 +96,18 @@ def _counted(truth: Poses, predicted: Predictions | Poses) -> Poses:
     if left_out := len(truth.frames) - len(counted.frames):
         say(f"{left_out} of {len(truth.frames)} frames with truth lie outside the predicted ones: not counted")
     return counted
+
+
+def _say_if_shifted(predicted: Predictions | Poses, target: Target) -> None:
+    if not isinstance(predicted, Poses) or target.scene is None:
+        return
+    if found := better_shift(predicted, target.scene):
+        shift, error_mm, shifted_mm = found
+        frames = f"{abs(shift)} frame{'s' if abs(shift) > 1 else ''} {'later' if shift > 0 else 'earlier'}"
+        say(
+            f"the predictions would fit the truth better if they were {frames}: {shifted_mm:.1f} mm in place of "
+            f"{error_mm:.1f} mm; see whether one of the two counts from 1"
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -31,10 +32,18 @@ def check_options(method: str, people: int, fps: float | None) -> None:
     """Raise `InputError` for a method, a number of people or a frame rate that cannot be."""
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
-    if people < 1:
+    if not isinstance(people, int) or people < 1:
         raise InputError(f"{people} people cannot be followed; give a number from 1 up")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"{fps} is no frame rate; give frames per second, for example --fps 25")
+
+
+def paths_of(given: str | Path | Sequence[str | Path], name: str) -> list[Path]:
+    """The paths under the argument `name`: one, or a list of them. Raises `InputError` for anything else."""
+    paths = [given] if isinstance(given, str | Path) else given
+    if not isinstance(paths, Sequence) or not all(isinstance(path, str | Path) for path in paths):
+        raise InputError(f"{name} should be a list of paths, one for each camera, not {str(given)[:60]!r}; give these")
+    return [Path(path) for path in paths]
 
 
 def check_precision(precision: str) -> None:

@@ -27,7 +27,7 @@ from trivox.files.views import Views, turned_points
 from trivox.geometry.axes import estimated_up
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, checked_rig
 from trivox.geometry.skeletons import COCO_17, Skeleton, skeleton_named
 from trivox.geometry.smoothing import smoothed
 from trivox.lift import NOISE_PX
@@ -43,6 +43,7 @@ from trivox.options import (
     doubts_about,
     method_of,
     missing_joints,
+    paths_of,
 )
 from trivox.people.follow import Follower
 from trivox.people.followed import Followed
@@ -55,7 +56,7 @@ from trivox.summary import doubts, summarise
 
 
 def predict(
-    rig: Rig,
+    rig: Rig | Any,
     videos: Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -87,6 +88,7 @@ def predict(
 
     Raises `InputError` for anything that cannot be used, in one sentence that tells what to do.
     """
+    rig = checked_rig(rig)
     model = chosen_model(method, weights)
     lifting: Lifting = "linear" if method == "linear" else "ransac"
     check_options(lifting, people, fps)
@@ -95,7 +97,7 @@ def predict(
     usual = COCO_17 if weights is None or weights in TRAINED else own
     wanted = usual if skeleton is None else skeleton_named(skeleton)
     folder = None if out is None else Path(out)
-    paths = [Path(video) for video in videos]
+    paths = paths_of(videos, "videos")
     with alone_in(folder), Views.unfitted(rig, paths, cameras=cameras) as unfitted:
         views = fitted_views(unfitted, image_fit)
         work = _describe(views, lifting, people, wanted, fps, model, precision)

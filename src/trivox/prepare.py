@@ -14,6 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 
+from trivox.base.identity import identity
 from trivox.base.work import alone_in, claim
 from trivox.data.box_tables import read_human36m_boxes, read_panoptic_boxes
 from trivox.data.extraction import Extraction, bytes_needed, extract, on_all_cores
@@ -199,10 +200,18 @@ def _made_of(jobs: Sequence[Extraction]) -> dict[str, Any]:
     """What decides the content of pictures, besides their frames."""
     views: dict[str, dict[str, Any]] = {}
     for job in jobs:
-        source = {"name": job.source.name, "bytes": job.source.stat().st_size if job.source.is_file() else None}
-        views.setdefault(job.recording.name, {})[job.camera_name] = source | {"camera": _digest(job.camera)}
+        camera = {"camera": _digest(job.camera)}
+        views.setdefault(job.recording.name, {})[job.camera_name] = _identity(job.source) | camera
     undistorted = {job.pictures.undistorted is not None for job in jobs}
     return {"command": "prepare", "undistort": undistorted == {True}, "views": views}
+
+
+def _identity(source: Path) -> dict[str, Any]:
+    """Of a video what it is, wherever it lies; of a folder of pictures, which may be many, its name."""
+    if not source.is_file():
+        return {"name": source.name}
+    told = identity(source)
+    return {name: told[name] for name in ("name", "bytes", "sha256_of_ends")}
 
 
 def _digest(camera: Cameras) -> str:

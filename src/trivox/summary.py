@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from trivox.errors import InputError
+from trivox.geometry.bones import shares_of_adult
 from trivox.geometry.poses import Poses
 
 # A camera below the first share, while another is above the second, is not simply looking elsewhere.
@@ -23,6 +24,8 @@ _IDLE_CAMERA, _BUSY_CAMERA = 0.25, 0.7
 _MOST_SPANS = 6
 # Real recordings give 10 to 50 mm; cameras in the wrong order some hundred.
 _WILD_BONES_MM = 80.0
+# Infants' limbs are longer than this share of an adult's, the tallest people's shorter.
+_LEAST_OF_ADULT, _MOST_OF_ADULT = 0.3, 1.5
 
 
 _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -138,6 +141,12 @@ def doubts(summary: Summary, poses: Poses) -> list[str]:
         for camera in summary.cameras
         if camera.joints_used < _IDLE_CAMERA < _BUSY_CAMERA < best
     ]
+    shares = shares_of_adult(poses.points_mm, poses.valid, poses.skeleton)
+    if len(shares) and not _LEAST_OF_ADULT < (size := float(shares.median())) < _MOST_OF_ADULT:
+        sentences.append(
+            f"arms and legs are {size:.2g} times an adult's: the calibration's lengths are in another unit or scale "
+            "(--units; trivox doctor RESULT/rig.toml RESULT tells the factor)"
+        )
     if summary.bone_spread_mm is not None and summary.bone_spread_mm > _WILD_BONES_MM:
         sentences.append(
             f"limb bones vary by {summary.bone_spread_mm:.0f} mm, more than any person's: views and calibration "

@@ -18,6 +18,7 @@ from torch import Tensor
 from trivox.base.work import alone_in
 from trivox.calibration_report import check
 from trivox.errors import InputError
+from trivox.files.frame_numbers import different_starts
 from trivox.files.keypoints.load import read_views
 from trivox.files.results import Result, describe_inputs, save_result, standing_result
 from trivox.files.views import match_cameras
@@ -25,12 +26,12 @@ from trivox.geometry.association import person_sizes_px
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.keypoints import Keypoints2D, seen_in_two, with_joined_skeleton
 from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, checked_rig
 from trivox.geometry.skeletons import Skeleton
 from trivox.geometry.smoothing import smoothed
 from trivox.geometry.tracks import link_people
 from trivox.lift import LEAST_SCORE, NOISE_PX, Method, lift
-from trivox.options import DEFAULT_FPS, check_options
+from trivox.options import DEFAULT_FPS, check_options, paths_of
 from trivox.people.candidates import BYSTANDERS, CROP_MARGIN, Candidates, find_candidates, gathered
 from trivox.people.followed import Followed
 from trivox.people.networks import Joints2D
@@ -45,7 +46,7 @@ _MOST_EXAMINED = 1000
 
 
 def triangulate_files(
-    rig: Rig,
+    rig: Rig | Any,
     keypoints: Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -60,9 +61,11 @@ def triangulate_files(
 
     `skeleton` names the joints of files that do not name them; `fps` is the frame rate for the times of the exports
     (30 unless given). The other arguments are those of `predict`. Frames are matched by the numbers in the files;
-    a frame that a view lacks is a frame in which that view sees nobody. Joints are matched by name: where the views
-    have different ones, the result has all of them. Raises `InputError` as `predict` does.
+    a frame that a view lacks is a frame in which that view sees nobody, and a view that counts from 1 what others
+    count from 0 is renumbered. Joints are matched by name: where the views have different ones, the result has all of
+    them. Raises `InputError` as `predict` does.
     """
+    rig = checked_rig(rig)
     folder = None if out is None else Path(out)
     with alone_in(folder):
         return _triangulated(rig, keypoints, folder, cameras, method, people, skeleton, fps, smooth)
@@ -80,12 +83,13 @@ def _triangulated(
     smooth: bool,
 ) -> Poses:
     check_options(method, people, fps)
-    paths = [Path(path) for path in keypoints]
+    paths = paths_of(keypoints, "keypoints")
     rig = match_cameras(rig, paths, cameras)
     read = read_views(paths, skeleton=skeleton)
     for note in dict.fromkeys((*rig.notes, *check(rig).faults, *(note for view in read for note in view.notes))):
         say(note)
-    views = _with_the_same_joints([view.keypoints for view in read], rig.names, paths)
+    views = _numbered_alike([view.keypoints for view in read], rig.names)
+    views = _with_the_same_joints(views, rig.names, paths)
     job = _describe(rig, paths, method, people, views[0].skeleton, fps) | ({"smooth": True} if smooth else {})
     if out is not None and (standing := standing_result(out, job)):
         say(f"{out} already holds this result; nothing to do")
@@ -111,6 +115,17 @@ def _triangulated(
     if out is not None:
         save_result(result, out)
     return result.poses
+
+
+def _numbered_alike(views: Sequence[Keypoints2D], names: Sequence[str]) -> list[Keypoints2D]:
+    """The views with one number for one instant, as far as their numbers tell (`different_starts`)."""
+    shifts, notes = different_starts([view.frames.tolist() for view in views], names)
+    for note in notes:
+        say(note)
+    numbered = [replace(view, frames=view.frames + shift) for view, shift in zip(views, shifts, strict=True)]
+    if min(int(view.frames[0]) for view in numbered) == 1:
+        say("no view has a frame 0: the frames are numbered from 1, as the files number them")
+    return numbered
 
 
 def _with_the_same_joints(

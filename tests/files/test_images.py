@@ -144,7 +144,7 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "twice" / "cam2_001.png", numbered_picture(1))
     fill(tmp_path / "empty", [])
     for name, said in {
-        "twice": r"cam2_0*1\.png and cam2_0*1\.png are both picture 1",
+        "twice": r"cam2_0*1\.png and cam2_0*1\.png are the same picture of their folder",
         "empty": "holds no picture",
         "absent": "there is no folder",
     }.items():

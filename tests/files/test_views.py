@@ -148,6 +148,13 @@ def test_gaps_in_a_folder_beside_a_video_are_said(tmp_path: Path) -> None:
     assert note == "cam1 lacks the pictures numbered 6, 7, 8, 9, 10 and 1 more: its later ones may be early"
 
 
+def test_folders_that_count_from_1_and_from_0_are_matched(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / "cam1", range(4)), folder(tmp_path / "cam2", range(1, 5))]
+    views = Views.open(rig_of(2), paths)
+    assert views.frame_count == 4
+    assert views.notes == ("cam2 counts its 4 frames from 1, other views theirs from 0: its 1 is taken as 0",)
+
+
 def test_numbers_that_count_no_pictures_make_no_list_of_missing_ones(tmp_path: Path) -> None:
     """4500, 5514, 9348 are all multiples of 6, by chance; and times in nanoseconds leave a gap of years."""
     numbers = [4500, 5514, 9348]

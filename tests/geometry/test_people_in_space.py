@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -17,12 +16,6 @@ from trivox.geometry.smoothing import smoothed
 
 LEG = Skeleton("leg", ("hip", "knee", "ankle"), (("hip", "knee"), ("knee", "ankle")), "hip")
 UP = torch.tensor([0.0, 0.0, 1.0]).double()
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The types of arguments as callers outside of the tests meet them."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def some_poses(frames: int = 4, people: int = 2, skeleton: Skeleton = LEG, **other: Any) -> Poses:
@@ -114,5 +107,8 @@ def test_what_does_not_fit_is_one_sentence() -> None:
         poses.to(torch.float16)
     with pytest.raises(InputError, match="fps is 0.0"):
         replace(poses, fps=0.0)
+    for fps in (None, "30", [30]):
+        with pytest.raises(InputError, match="fps is .*, expected a positive number of frames per second"):
+            replace(poses, fps=fps)
     with pytest.raises(InputError, match="poses are of type ndarray, expected trivox.Poses"):
         smoothed(poses.points_mm.numpy())

@@ -218,6 +218,13 @@ def test_root_is_the_pelvis(skeleton: Skeleton) -> None:
     assert root.valid.all()
 
 
+def test_names_that_repeat_or_are_lacking_are_one_sentence() -> None:
+    with pytest.raises(InputError, match="two joints of arm are called 'wrist'"):
+        Skeleton("arm", ("wrist", "elbow", "wrist"), (), "wrist")
+    with pytest.raises(InputError, match="bones of arm name joints that it lacks: hand; its joints are wrist, elbow"):
+        Skeleton("arm", ("wrist", "elbow"), (("wrist", "hand"),), "wrist")
+
+
 def test_unknown_name_lists_the_right_ones() -> None:
     assert skeleton_named("coco17") is COCO_17
     with pytest.raises(InputError, match="'coco'.*coco17.*h36m17.*mpii16.*panoptic19.*body25b"):

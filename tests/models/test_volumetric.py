@@ -233,7 +233,7 @@ def test_bfloat16_keeps_the_joints_in_float32(where: str, learns: bool) -> None:
 
 def test_places_in_half_precision_are_refused() -> None:
     images, cameras, _ = scene(3)
-    with pytest.raises(InputError, match=r"the cameras come in torch.bfloat16, which rounds metres"):
+    with pytest.raises(InputError, match=r"the cameras are in torch.bfloat16, which rounds metres"):
         small()(images, cameras.to(torch.bfloat16), centre_mm=CENTRE_MM)
     with pytest.raises(InputError, match=r"centre_mm come in torch.float16"):
         small()(images, cameras, centre_mm=CENTRE_MM.half())

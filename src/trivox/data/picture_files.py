@@ -46,7 +46,10 @@ def open_source(path: Path) -> PictureSource:
         return PictureSource(path, info.image_hw, np.arange(info.frame_count), fps=info.fps)
     names: dict[int, str] = {}
     images = sorted(file.name for file in path.iterdir() if _is_image(file))
-    for name, number in zip(images, frame_numbers(images), strict=True):
+    told = frame_numbers(images)
+    if told.doubt:
+        raise InputError(f"{path}: {told.doubt}; leave only the number of the frame in the names")
+    for name, number in zip(images, told.numbers, strict=True):
         if number is None:
             raise InputError(f"{path / name} has no number in its name; name it after the number of its frame")
         if number in names:

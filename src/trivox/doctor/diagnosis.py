@@ -20,6 +20,7 @@ from trivox.doctor.case import Case
 from trivox.doctor.corrections import UNIT_FACTORS, Correction, Kind, alternatives, picture_hw, rougher
 from trivox.doctor.fits import fitted, fitted_to_all, moved_midway
 from trivox.doctor.misfit import losses_of
+from trivox.geometry.bones import shares_of_adult
 
 # Price of a fitted number: a little in itself, and a share of what the best correction takes away.
 _PRICE, _PRICE_SHARE = 0.03, 0.03
@@ -62,13 +63,7 @@ _INSTANTS = 24
 _STRONGEST_K1 = 1.0
 # Intrinsics for another size have the middle of another picture: by this share of the size at least.
 _MIDDLE_SHARE = 0.02
-# Millimetres of an adult's limb bones (upper arm, forearm, thigh, shank), and how far people differ from them.
-_BONES_MM = {
-    ("shoulder", "elbow"): 290.0,
-    ("elbow", "wrist"): 255.0,
-    ("hip", "knee"): 430.0,
-    ("knee", "ankle"): 420.0,
-}
+# People's limbs differ from an adult's by less than this factor.
 _PEOPLE_DIFFER = 2.2
 _FEWEST_LENGTHS = 8
 # A pair of bones this far apart in crop pixels is no measurement.
@@ -248,12 +243,4 @@ def bone_ratios(case: Case) -> Tensor:
     points = fit.points_mm.unflatten(0, (-1, J))
     error = torch.where(fit.seen, fit.errors_px, 0.0).amax(-1).unflatten(0, (-1, J))
     good = (error < _GOOD_PX) & fit.seen.any(-1).unflatten(0, (-1, J))
-    ratios = []
-    for (parent, child), length_mm in _BONES_MM.items():
-        for side in ("left", "right"):
-            names = (f"{side}_{parent}", f"{side}_{child}")
-            if set(names) <= set(skeleton.names):
-                a, b = skeleton.indices(names)
-                both = good[:, a] & good[:, b]
-                ratios.append((points[both, a] - points[both, b]).norm(dim=-1) / length_mm)
-    return torch.cat(ratios) if ratios else torch.zeros(0)
+    return shares_of_adult(points, good, skeleton)

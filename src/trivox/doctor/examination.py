@@ -33,7 +33,7 @@ from trivox.files.views import Views, match_cameras
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import SKELETONS
-from trivox.options import DEFAULT_FPS
+from trivox.options import DEFAULT_FPS, paths_of
 from trivox.progress import say
 
 
@@ -68,7 +68,7 @@ def doctor(
     cannot be used.
     """
     rig = rig if isinstance(rig, Rig) else load_rig(rig)
-    paths = [Path(path) for path in ([videos] if isinstance(videos, str | Path) else videos)]
+    paths = paths_of(videos, "videos")
     if len(paths) == 1 and (paths[0] / "poses.npz").is_file():
         rig, evidence = _of_result(rig, paths[0])
     elif paths and all(holds_keypoints(path) for path in paths):

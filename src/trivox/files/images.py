@@ -1,9 +1,8 @@
 """Single pictures, and a folder of them read as if it were a video.
 
-The pictures of a folder are sorted by the number in their names. That number is the part of the names that
-counts: `cam2_0001.jpg, cam2_0002.jpg` differ in their second number only, so these are pictures 1 and 2.
-Where names do not differ in exactly one number, they are in natural order (2 before 10) and the pictures
-have no numbers.
+The pictures of a folder are in the natural order of their names (2 before 10). Their numbers are those in the
+names that count frames (`frame_numbers.py`): `cam2_0001.jpg, cam2_0002.jpg` are pictures 1 and 2. Where the names
+are of different kinds, or no number rises through them, the pictures have none.
 
 Pixels are taken as stored. An EXIF orientation is ignored, because the cameras that write numbered folders
 write none and tools that calibrate on such folders read the stored pixels; a camera mounted sideways is a
@@ -21,6 +20,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from jaxtyping import UInt8
 from trivox.base.atomic import atomic_write
 from trivox.base.reading import read_bytes
 from trivox.errors import InputError
+from trivox.files.frame_numbers import frame_numbers, natural
 from trivox.files.videos import VideoInfo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -139,6 +140,7 @@ class ImageFolder:
     """The pictures in a folder, with the interface of `Video`; frame i is the i-th of the sorted pictures.
 
     `numbers[i]` is the number in the name of picture i, or `numbers` is None where names carry none.
+    `doubt` is a sentence where other numbers in the names could count as well.
     `is_sequence`: the names differ in numbers only. `missing` holds the numbers that the sequence skips
     (`missing_numbers`). Raises `InputError` where the folder has no readable picture, or two with one number.
     """
@@ -150,7 +152,7 @@ class ImageFolder:
         if not images:
             raise InputError(f"the folder {path} holds no picture ({', '.join(IMAGE_SUFFIXES)}); check the path")
         self.paths = tuple(sorted(images, key=lambda p: (natural(p.stem), p.name)))
-        self.numbers = _numbers(self.paths)
+        self.numbers, self.doubt = _numbered(self.paths)
         self.is_sequence = len({re.sub(r"\d+", "0", path.stem) for path in self.paths}) == 1
         self.missing = missing_numbers(self.numbers) if self.numbers else ()
         self._lost: set[str] = set()
@@ -187,6 +189,13 @@ class ImageFolder:
         few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return f"{self.info.path} has pictures that cannot be decoded: {few}"
 
+    def renumbered(self, shift: int) -> ImageFolder:
+        """The same folder with `shift` added to its numbers."""
+        assert self.numbers is not None, "renumbered needs numbers in the names"
+        folder = copy(self)
+        folder.numbers = tuple(number + shift for number in self.numbers)
+        return folder
+
     def with_numbers(self, numbers: Sequence[int]) -> ImageFolder:
         """The same folder without the pictures whose number is not among `numbers`."""
         assert self.numbers is not None, "with_numbers needs numbers in the names"
@@ -219,28 +228,20 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def natural(name: str) -> list[tuple[str, int]]:
-    """`a10b` -> [("a", 10), ("b", -1)]: the order of file managers."""
-    return [(text.lower(), int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
-
-
-def _numbers(paths: tuple[Path, ...]) -> tuple[int, ...] | None:
-    """The one number in which the names differ, or None where it is not one."""
-    texts = {tuple(re.split(r"\d+", path.stem)) for path in paths}
-    rows = [tuple(map(int, re.findall(r"\d+", path.stem))) for path in paths]
-    if len(paths) < 2 or len(texts) > 1 or not rows[0]:
-        return None
-    differing = [i for i, column in enumerate(zip(*rows, strict=True)) if len(set(column)) > 1]
-    if len(differing) > 1:
-        return None
-    numbers = tuple(row[differing[0] if differing else -1] for row in rows)
-    for first, second, a, b in zip(paths, paths[1:], numbers, numbers[1:], strict=False):
-        if a == b:
+def _numbered(paths: Sequence[Path]) -> tuple[tuple[int, ...] | None, str | None]:
+    """The numbers of pictures in natural order, None where they have none, and what is doubtful about them."""
+    if len(paths) < 2 or len({re.sub(r"[0-9]+", "#", path.stem) for path in paths}) > 1:
+        return None, None
+    for first, second in pairwise(paths):
+        if natural(first.stem) == natural(second.stem):
             raise InputError(
-                f"{first} and {second.name} are both picture {a} of their folder; keep one of them, "
+                f"{first} and {second.name} are the same picture of their folder by their numbers; keep one of them, "
                 "and give each camera its own folder"
             )
-    return numbers
+    told = frame_numbers([path.name for path in paths])
+    numbers = tuple(number for number in told.numbers if number is not None)
+    rises = len(numbers) == len(paths) and all(a < b for a, b in pairwise(numbers))
+    return (numbers, told.doubt) if rises else (None, None)
 
 
 def missing_numbers(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ def _named_cameras(rig: Rig, paths: Sequence[Path], cameras: Sequence[str]) -> l
     cameras = [camera_name(name) for name in cameras]
     for name in cameras:
         if name in rig.uncalibrated:
-            raise InputError(f"camera {name} {rig.uncalibrated[name]}; calibrate it, or leave its view out")
+            raise InputError(f"camera {name} {rig.uncalibrated[name]}; leave its view out, or correct the calibration")
         if name not in rig.names:
             raise InputError(f"the rig has no camera {name}; its cameras are {', '.join(rig.names)}")
     if len(cameras) != len(paths):
@@ -78,7 +78,8 @@ def _camera_of(path: Path, rig: Rig) -> str:
         )
     if camera in rig.uncalibrated:
         raise InputError(
-            f"{path} belongs to camera {camera}, which {rig.uncalibrated[camera]}; calibrate it, or leave the view out"
+            f"{path} belongs to camera {camera}, which {rig.uncalibrated[camera]}; leave the view out, "
+            "or correct the calibration"
         )
     return camera
 

@@ -21,7 +21,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from trivox.errors import InputError
-from trivox.files.images import ImageFolder, is_image, missing_numbers, natural
+from trivox.files.frame_numbers import different_starts, natural
+from trivox.files.images import ImageFolder, is_image, missing_numbers
 from trivox.files.matching import ImageFit, fit_rig, match_cameras, size_text
 from trivox.files.synchrony import starts_apart, synchronized
 from trivox.files.videos import Video, turned_picture
@@ -238,11 +239,14 @@ def _matched_by_number(
     names: Sequence[str], sources: Sequence[Video | ImageFolder]
 ) -> tuple[tuple[Video | ImageFolder, ...], list[str]]:
     """Image folders cut to the numbers they share, and what was left out; other sources as they are."""
-    folders = [source for source in sources if isinstance(source, ImageFolder) and source.numbers]
-    numbers = [set(folder.numbers or ()) for folder in folders]
+    pictures = [(name, source) for name, source in zip(names, sources, strict=True) if isinstance(source, ImageFolder)]
+    doubts = [f"{name}: {folder.doubt}" for name, folder in pictures if folder.doubt]
+    folders = [folder for _, folder in pictures if folder.numbers]
     if len(folders) < len(sources):
-        counted = [(n, s) for n, s in zip(names, sources, strict=True) if isinstance(s, ImageFolder)]
-        return tuple(sources), [note for name, folder in counted for note in _gap_notes(name, folder)]
+        return tuple(sources), doubts + [note for name, folder in pictures for note in _gap_notes(name, folder)]
+    shifts, starts = different_starts([folder.numbers or () for folder in folders], names)
+    folders = [folder.renumbered(shift) for folder, shift in zip(folders, shifts, strict=True)]
+    numbers = [set(folder.numbers or ()) for folder in folders]
     shared, seen = sorted(set.intersection(*numbers)), sorted(set.union(*numbers))
     if not shared:
         spans = [f"{name} {min(own)} to {max(own)}" for name, own in zip(names, numbers, strict=True)]
@@ -250,7 +254,8 @@ def _matched_by_number(
             f"the image folders share no picture number ({', '.join(spans)}); "
             "give the pictures of one instant one number"
         )
-    notes = [
+    notes = doubts + starts
+    notes += [
         f"{name} lacks the pictures numbered {_listed(sorted(set(seen) - own))}: these instants are left out"
         for name, own in zip(names, numbers, strict=True)
         if len(own) < len(seen)

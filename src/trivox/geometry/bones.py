@@ -1,7 +1,8 @@
 """Which joints are at the end of a bone that no person has, or that this person does not have.
 
 A detector that takes the arm of one person for that of another gives joints whose rays may well meet, and a thigh of
-a metre and a quarter. Bones tell: none is longer than a person's longest, and each keeps its length over time.
+a metre and a quarter. Bones tell: none is longer than a person's longest, and each keeps its length over time. They
+also tell whether a whole world has the size of ours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from trivox.geometry.skeletons import Skeleton
 LONGEST_MM = 800.0
 # Of its usual length a limb bone differs by less than this share, or by this many standard deviations.
 _SHARE, _DEVIATIONS = 0.4, 6.0
+# An adult's limb bones.
+_ADULT_MM = {
+    ("shoulder", "elbow"): 290.0,
+    ("elbow", "wrist"): 255.0,
+    ("hip", "knee"): 430.0,
+    ("knee", "ankle"): 420.0,
+}
 # Fewer sightings of a bone, left and right together, do not tell its usual length.
 _FEWEST = 16
 # Median absolute deviation -> standard deviation of a normal distribution.
@@ -52,6 +60,23 @@ def misplaced_joints(
             break
         left = left & ~_culprits(wrong, bones, weight)
     return valid & ~left
+
+
+def shares_of_adult(
+    points_mm: Float[Tensor, "*b J 3"], valid: Bool[Tensor, "*b J"], skeleton: Skeleton
+) -> Float[Tensor, "N"]:
+    """Lengths of all upper arms, forearms, thighs and shanks that are there, as shares of an adult's."""
+    named = [
+        ((f"{side}_{parent}", f"{side}_{child}"), length_mm)
+        for (parent, child), length_mm in _ADULT_MM.items()
+        for side in ("left", "right")
+    ]
+    known = [(skeleton.indices(ends), length_mm) for ends, length_mm in named if set(ends) <= set(skeleton.names)]
+    if not known:
+        return points_mm.new_zeros(0)
+    bones = torch.tensor([ends for ends, _ in known])
+    shares = _lengths_mm(points_mm, bones) / points_mm.new_tensor([length_mm for _, length_mm in known])
+    return shares[_is_there(valid, bones)]
 
 
 def _lengths_mm(points_mm: Tensor, bones: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Conventions: `x_cam = R x_world + t_mm`, OpenCV axes (x right, y down, z forward), millimetres, pixel origin at the
 *corner* of the top-left pixel (its centre is at 0.5, 0.5), so that resizing multiplies `K[:2]` and cropping
-subtracts from the principal point. A change of the picture returns a new object, named by a participle.
+subtracts from the principal point. A change of the picture returns a new object, named by a participle. Points, boxes
+and whatever else meets cameras are tensors, NumPy arrays or lists of numbers.
 
 Which points meet which cameras (`*b` are the cameras' batch axes, the last of which is the view axis):
 
@@ -28,7 +29,19 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from trivox.errors import InputError
 from trivox.geometry import camera_input
+from trivox.geometry.camera_input import (
+    BOXES_PX,
+    FACTORS,
+    IMAGE_HW,
+    NORMALISED,
+    POINTS_MM,
+    POINTS_PX,
+    QUARTER_TURNS,
+    WORLD_FROM_NEW,
+    Given,
+)
 from trivox.geometry.distortion import (
     DISTORTION_MODELS,
     FISHEYE,
@@ -41,7 +54,7 @@ from trivox.geometry.distortion import (
     tilt_rotation,
     undistort,
 )
-from trivox.geometry.tensors import TensorDataclass
+from trivox.geometry.tensors import TensorDataclass, check_joinable
 
 # Depths are kept this far from zero, where projection has no value.
 SMALLEST_DEPTH_MM = 1e-3
@@ -78,7 +91,7 @@ class Cameras(TensorDataclass):
 
     @classmethod
     def _joined(cls, items: Sequence[Cameras], join: Callable[[list[Tensor]], Tensor]) -> Cameras:  # pyright: ignore[reportIncompatibleMethodOverride]
-        assert items, "there is nothing to join"
+        _check_joinable(items, 1 if join is torch.cat else 0)
         distortion, model = camera_input.joined_lenses([(c.distortion, c.distortion_model) for c in items], join)
         K, R, t_mm = (join([getattr(c, name) for c in items]) for name in ("K", "R", "t_mm"))
         sizes = [c.image_hw for c in items if c.image_hw is not None]
@@ -103,7 +116,8 @@ class Cameras(TensorDataclass):
         `distortion_model="fisheye"` (one name, or one per camera) the four of cv2.fisheye. `image_hw` is (height,
         width), for all or per camera.
 
-        Raises InputError where something does not fit.
+        Raises InputError where something does not fit, and, unlike `Cameras(...)` itself, which is made in hot loops,
+        for values that no camera has: what is not finite, another form of K, a matrix that is no rotation to 1e-3.
         """
         return cls(*camera_input.from_opencv(K, R, t_mm, dist, image_hw, distortion_model))
 
@@ -119,12 +133,14 @@ class Cameras(TensorDataclass):
     @property
     def pixel_from_world(self) -> Float[Tensor, "*b 3 4"]:
         """`K [R | t_mm]`: homogeneous *undistorted* pixels of a homogeneous world point."""
-        return self.K @ self.cam_from_world
+        with _full_precision(self.K):
+            return self.K @ self.cam_from_world
 
     @property
     def position_mm(self) -> Float[Tensor, "*b 3"]:
         """Centre of each camera in the world."""
-        return -(self.R.mT @ self.t_mm[..., None])[..., 0]
+        with _full_precision(self.R):
+            return -(self.R.mT @ self.t_mm[..., None])[..., 0]
 
     @property
     def has_distortion(self) -> bool:
@@ -145,20 +161,20 @@ class Cameras(TensorDataclass):
         """The lenses as the kernels read them (`distortion.lens_rows`)."""
         return lens_rows(self.distortion, self.distortion_model)
 
-    def depth_mm(self, points_mm: Float[Tensor, "*p N 3"]) -> Float[Tensor, "*q N"]:
+    def depth_mm(self, points_mm: Float[Tensor, "*p N 3"] | Any) -> Float[Tensor, "*q N"]:
         """Distance in front of each camera along its axis; negative behind it. At least float32."""
-        cameras, points_mm = self._met(points_mm, of_world=True)
+        cameras, points_mm = self._met(points_mm, POINTS_MM)
         with _full_precision(points_mm):
             return (points_mm @ cameras.R[..., 2, :, None])[..., 0] + cameras.t_mm[..., 2, None]
 
-    def project(self, points_mm: Float[Tensor, "*p N 3"]) -> Float[Tensor, "*q N 2"]:
+    def project(self, points_mm: Float[Tensor, "*p N 3"] | Any) -> Float[Tensor, "*q N 2"]:
         """Pixels of world points through lens and K. The same formula holds behind a camera: ask `depth_mm`.
 
         Points within a micrometre of the camera's plane are projected as if that far in front of it: finite
         points have finite pixels and gradients. The result has the finer precision of points and cameras, at least
         float32, here and wherever points are given.
         """
-        cameras, points_mm = self._met(points_mm, of_world=True)
+        cameras, points_mm = self._met(points_mm, POINTS_MM)
         with _full_precision(points_mm):
             normalised, _ = cameras._normalised(points_mm)
             if self.has_distortion:
@@ -166,10 +182,10 @@ class Cameras(TensorDataclass):
             return cameras._pixels(normalised)
 
     def project_with_slope(
-        self, points_mm: Float[Tensor, "*p N 3"]
+        self, points_mm: Float[Tensor, "*p N 3"] | Any
     ) -> tuple[Float[Tensor, "*q N 2"], Float[Tensor, "*q N 2 3"]]:
         """`project`, and the derivative of the pixels with respect to the points, per mm."""
-        cameras, points_mm = self._met(points_mm, of_world=True)
+        cameras, points_mm = self._met(points_mm, POINTS_MM)
         with _full_precision(points_mm):
             normalised, depth = cameras._normalised(points_mm)
             R = cameras.R[..., None, :, :]
@@ -190,21 +206,21 @@ class Cameras(TensorDataclass):
     def _pixels(self, normalised: Tensor) -> Tensor:
         return normalised @ self.K[..., :2, :2].mT + self.K[..., None, :2, 2]
 
-    def pixels_from_normalised(self, points: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
+    def pixels_from_normalised(self, points: Float[Tensor, "*p N 2"] | Any) -> Float[Tensor, "*q N 2"]:
         """Apply K (skew included) to points of the plane at depth 1."""
-        cameras, points = self._met(points)
+        cameras, points = self._met(points, NORMALISED)
         with _full_precision(points):
             return cameras._pixels(points)
 
-    def normalised_from_pixels(self, points_px: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
+    def normalised_from_pixels(self, points_px: Float[Tensor, "*p N 2"] | Any) -> Float[Tensor, "*q N 2"]:
         """Undo K (skew included): points of the plane at depth 1, still distorted."""
-        cameras, points_px = self._met(points_px)
+        cameras, points_px = self._met(points_px, POINTS_PX)
         with _full_precision(points_px):
             return (points_px - cameras.K[..., None, :2, 2]) @ inverse_2x2(cameras.K[..., :2, :2]).mT
 
-    def undistorted_points(self, points_px: Float[Tensor, "*p N 2"]) -> Float[Tensor, "*q N 2"]:
+    def undistorted_points(self, points_px: Float[Tensor, "*p N 2"] | Any) -> Float[Tensor, "*q N 2"]:
         """Where the same rays would meet the picture of a camera with this K and no lens distortion, in pixels."""
-        cameras, points_px = self._met(points_px)
+        cameras, points_px = self._met(points_px, POINTS_PX)
         if not self.has_distortion:
             shape = torch.broadcast_shapes(points_px.shape[:-2], self.batch_shape)
             return points_px.expand(*shape, *points_px.shape[-2:])
@@ -212,11 +228,13 @@ class Cameras(TensorDataclass):
             normalised = cameras.normalised_from_pixels(points_px)
             return cameras.pixels_from_normalised(undistort(normalised, cameras.distortion, cameras.distortion_model))
 
-    def _met(self, points: Tensor, *, of_world: bool = False) -> tuple[Cameras, Tensor]:
+    def _met(self, points: Any, given: Given) -> tuple[Cameras, Tensor]:
         """Cameras and points in the finer precision of the two, with axes that broadcast as the module says."""
-        points = camera_input.aligned(points, self.batch_shape, lacks_view=of_world)
-        dtype = torch.promote_types(torch.promote_types(points.dtype, self.K.dtype), torch.float32)
-        return self if self.K.dtype == dtype else self.to(dtype), points.to(dtype)
+        return self._in_one_precision(camera_input.met(points, given, self.batch_shape, self.K.device))
+
+    def _in_one_precision(self, numbers: Tensor) -> tuple[Cameras, Tensor]:
+        dtype = torch.promote_types(numbers.dtype, self.K.dtype)
+        return self if self.K.dtype == dtype else self.to(dtype), numbers.to(dtype)
 
     def without_distortion(self) -> Cameras:
         """The ideal cameras that `undistorted_points` speaks of."""
@@ -224,12 +242,13 @@ class Cameras(TensorDataclass):
             return replace(self, distortion=torch.zeros_like(self.distortion))
         return replace(self, distortion=self.distortion.new_zeros(*self.batch_shape, 5), distortion_model="opencv")
 
-    def cropped(self, boxes_px: Float[Tensor, "*p 4"]) -> Cameras:
+    def cropped(self, boxes_px: Float[Tensor, "*p 4"] | Any) -> Cameras:
         """Cameras of the pictures cut to `boxes_px` (x0, y0, x1, y1); a box may leave the picture.
 
-        More axes than the cameras', as in boxes (B, V, 4) of cameras (V,), repeat the cameras, here and below.
+        More axes than the cameras', as in boxes (B, V, 4) of cameras (V,), repeat the cameras, here and below. The
+        result has the precision and the device of the cameras, here and in what else changes the picture.
         """
-        cameras, boxes_px = self._repeated_to(boxes_px, 1)
+        cameras, boxes_px = self._repeated_to(boxes_px, BOXES_PX)
         K = cameras.K.clone()
         K[..., :2, 2] = K[..., :2, 2] - boxes_px[..., :2]
         size = (boxes_px[..., [3, 2]] - boxes_px[..., [1, 0]]).round().long()
@@ -237,53 +256,59 @@ class Cameras(TensorDataclass):
 
     def expanded(self, *batch_shape: int) -> Cameras:
         """The same cameras repeated (without copying) to a larger batch; `(V,)` becomes `(B, V)`."""
-        extra = len(batch_shape) - len(self.batch_shape)
-        assert extra >= 0, f"cannot expand a batch of {tuple(self.batch_shape)} to {batch_shape}"
+        camera_input.check_expansion(self.batch_shape, batch_shape)
         return self.map(lambda t: t.expand(*batch_shape, *t.shape[len(self.batch_shape) :]))
 
-    def _repeated_to(self, change: Tensor, inner: int) -> tuple[Cameras, Tensor]:
-        """Cameras with the batch axes of what changes their pictures, whose last `inner` axes are its own."""
-        change = camera_input.aligned(change, self.batch_shape, inner=inner)
-        shape = torch.broadcast_shapes(self.batch_shape, change.shape[: change.ndim - inner])
+    def _repeated_to(self, change: Any, given: Given) -> tuple[Cameras, Tensor]:
+        """Cameras with the batch axes of what changes them, and that on their device."""
+        change = camera_input.numbers(change, given).to(self.K.device)
+        change = camera_input.aligned(change, given, self.batch_shape)
+        shape = torch.broadcast_shapes(self.batch_shape, change.shape[: change.ndim - len(given.own)])
         return self if shape == self.batch_shape else self.expanded(*shape), change
 
-    def scaled(self, factors: Float[Tensor, "*p 2"]) -> Cameras:
+    def scaled(self, factors: Float[Tensor, "*p 2"] | Any) -> Cameras:
         """Cameras of the pictures stretched by `factors` (x, y)."""
-        cameras, factors = self._repeated_to(factors.to(self.K), 1)
+        cameras, factors = self._repeated_to(factors, FACTORS)
+        factors = factors.to(self.K.dtype)
         rows = torch.cat([factors, torch.ones_like(factors[..., :1])], dim=-1)
         hw = cameras.image_hw
         if hw is not None:
             hw = (hw * factors.flip(-1)).round().long()
         return replace(cameras, K=cameras.K * rows[..., None], image_hw=hw)
 
-    def resized(self, image_hw: tuple[int, int] | Int[Tensor, "*p 2"]) -> Cameras:
-        """Cameras of the pictures resized to `image_hw` (height, width). Needs the present size."""
-        assert self.image_hw is not None, "resized needs image_hw; use scaled(factors) where the size is unknown"
-        new_hw = torch.as_tensor(image_hw, device=self.K.device)
-        cameras, new_hw = self._repeated_to(new_hw, 1)
-        assert cameras.image_hw is not None
-        factors = (new_hw / cameras.image_hw.to(self.K.dtype)).flip(-1)
-        return replace(cameras.scaled(factors), image_hw=new_hw.expand(*cameras.batch_shape, 2))
+    def resized(self, image_hw: tuple[int, int] | Int[Tensor, "*p 2"] | Any) -> Cameras:
+        """Cameras of the pictures resized to `image_hw` (height, width). Raises InputError without the present size."""
+        cameras, new_hw = self._repeated_to(image_hw, IMAGE_HW)
+        factors = (new_hw / cameras._present_hw("resized", ", or use scaled(factors)").to(self.K.dtype)).flip(-1)
+        return replace(cameras.scaled(factors), image_hw=new_hw.long().expand(*cameras.batch_shape, 2))
 
-    def turned(self, quarter_turns: Int[Tensor, "*p"]) -> Cameras:
-        """Cameras of the pictures turned clockwise by quarter turns. Needs the present size.
+    def turned(self, quarter_turns: Int[Tensor, "*p"] | Any) -> Cameras:
+        """Cameras of the pictures turned clockwise by quarter turns. Raises InputError without the present size.
 
         The camera turns about its own axis with the picture, so its position stays; the vectors of the lens turn with
         it. A clockwise quarter turn sends pixel (x, y) to (h - y, x).
         """
-        assert self.image_hw is not None, "turned needs image_hw"
-        cameras, quarter_turns = self._repeated_to(quarter_turns.to(self.K.device), 0)
+        cameras, quarter_turns = self._repeated_to(quarter_turns, QUARTER_TURNS)
         turns = quarter_turns.expand(cameras.batch_shape) % 4
         result = cameras
-        for step in (1, 2, 3):
-            result = chosen(turns >= step, result._turned_once(), result)
+        with _full_precision(self.K):
+            for step in (1, 2, 3):
+                result = chosen(turns >= step, result._turned_once(), result)
         return result
 
+    def _present_hw(self, use: str, instead: str = "") -> Tensor:
+        if self.image_hw is None:
+            raise InputError(
+                f"{use} needs the present size of the pictures, and image_hw of these cameras is None; "
+                f"give them image_hw{instead}"
+            )
+        return self.image_hw
+
     def _turned_once(self) -> Cameras:
-        assert self.image_hw is not None
+        image_hw = self._present_hw("turned")
         quarter = self.K.new_tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
         turned_K = quarter @ self.K @ quarter.mT
-        turned_K[..., 0, 2] += self.image_hw[..., 0]
+        turned_K[..., 0, 2] += image_hw[..., 0]
         distortion, turn = self._turned_lens(quarter)
         return Cameras(
             turned_K,
@@ -291,7 +316,7 @@ class Cameras(TensorDataclass):
             (turn @ self.t_mm[..., None])[..., 0],
             distortion,
             self.distortion_model,
-            self.image_hw.flip(-1),
+            image_hw.flip(-1),
         )
 
     def _turned_lens(self, quarter: Tensor) -> tuple[Tensor, Tensor]:
@@ -318,15 +343,29 @@ class Cameras(TensorDataclass):
             turned = torch.where((self.distortion_model == FISHEYE)[..., None], k, turned)
         return turned, turn
 
-    def moved(self, world_from_new: Float[Tensor, "*p 4 4"]) -> Cameras:
+    def moved(self, world_from_new: Float[Tensor, "*p 4 4"] | Any) -> Cameras:
         """The same cameras in a new world, given the rigid transform that takes new coordinates to the old.
 
-        Transforms (B, 4, 4) of cameras (B, V) are one for each rig.
+        Transforms (B, 4, 4) of cameras (B, V) are one for each rig. The result has the finer precision of the two.
         """
-        world_from_new = camera_input.aligned(world_from_new, self.batch_shape, lacks_view=True)
-        rotation, shift_mm = world_from_new[..., :3, :3], world_from_new[..., :3, 3]
-        t_mm = (self.R @ shift_mm[..., None])[..., 0] + self.t_mm
-        return replace(self, R=self.R @ rotation, t_mm=t_mm)
+        cameras, transform = self._repeated_to(world_from_new, WORLD_FROM_NEW)
+        cameras, transform = cameras._in_one_precision(transform)
+        rotation, shift_mm = transform[..., :3, :3], transform[..., :3, 3]
+        with _full_precision(cameras.R):
+            t_mm = (cameras.R @ shift_mm[..., None])[..., 0] + cameras.t_mm
+            return replace(cameras, R=cameras.R @ rotation, t_mm=t_mm)
+
+
+def _check_joinable(items: Sequence[Any], from_axis: int) -> None:
+    """Refuse what is not several cameras whose batch axes are the same from `from_axis` on."""
+    check_joinable(items, Cameras)
+    shapes = {tuple(item.batch_shape) for item in items}
+    if len({shape[from_axis:] for shape in shapes}) > 1:
+        said = " and ".join(map(str, sorted(shapes)))
+        raise InputError(
+            f"cameras of batch shapes {said} cannot be joined, expected the same"
+            f"{' but for the first axis' if from_axis else ''}; join those of one shape"
+        )
 
 
 def chosen(mask: Bool[Tensor, "*b"], yes: Cameras, no: Cameras) -> Cameras:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,10 @@ class Poses(TensorDataclass):
             covariance_mm2 = _reals("covariance_mm2", covariance_mm2, "(F, P, J, 3, 3)")
         up = None if self.up is None else _reals("up", self.up, "(3)")
         _check_shapes(self.skeleton, points_mm, valid, confidence, frames, covariance_mm2, up)
-        if not 0 < self.fps < float("inf"):
-            raise InputError(f"fps is {self.fps}, expected a positive number of frames per second")
+        if not isinstance(self.fps, Real) or not 0 < self.fps < float("inf"):
+            raise InputError(
+                f"fps is {self.fps!r}, expected a positive number of frames per second; give for example 30.0"
+            )
         valid = valid & (points_mm.abs() <= FARTHEST_MM).all(-1)
         own = {
             "points_mm": torch.where(valid[..., None], points_mm, torch.nan),

@@ -74,9 +74,14 @@ class Skeleton:
     root: str
 
     def __post_init__(self) -> None:
-        assert len(set(self.names)) == len(self.names), f"joint names of {self.name} repeat"
+        if twice := [joint for joint in self.names if self.names.count(joint) > 1]:
+            raise InputError(f"two joints of {self.name} are called {twice[0]!r}; rename one")
         strangers = {joint for bone in self.bones for joint in bone} - set(self.names)
-        assert not strangers, f"bones of {self.name} name joints it lacks: {strangers}"
+        if strangers:
+            raise InputError(
+                f"bones of {self.name} name joints that it lacks: {', '.join(map(str, strangers))}; its joints are "
+                f"{', '.join(self.names)}"
+            )
 
     def __len__(self) -> int:
         return len(self.names)

@@ -38,7 +38,8 @@ class TensorDataclass:
     ) -> Some:
         """Move every tensor to `device`; floating tensors also take `dtype`, which may stand alone as in torch."""
         if isinstance(device, torch.dtype):
-            assert dtype is None, "one dtype is enough"
+            if dtype is not None:
+                raise InputError(f"to is given two types of numbers, {device} and {dtype}; give one")
             device, dtype = None, device
         return self.map(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
@@ -60,7 +61,7 @@ class TensorDataclass:
 
     @classmethod
     def _joined(cls, items: Sequence[Some], join: Callable[[list[Tensor]], Tensor]) -> Some:
-        assert items, "there is nothing to join"
+        check_joinable(items, cls)
         first = items[0]
         joined: dict[str, Any] = {}
         for f in fields(first):  # type: ignore[arg-type]
@@ -72,6 +73,21 @@ class TensorDataclass:
             elif isinstance(values[0], TensorDataclass):
                 joined[f.name] = type(values[0])._joined(values, join)
         return replace(first, **joined)  # type: ignore[type-var]
+
+
+def check_joinable(items: Sequence[Any], kind: type) -> None:
+    """Refuse an empty list, and what is no list of this kind."""
+    if not isinstance(items, Sequence):
+        raise InputError(
+            f"the {kind.__name__} to join are of type {type(items).__name__}, expected a list; give [one, other]"
+        )
+    strangers = {type(item).__name__ for item in items if not isinstance(item, kind)}
+    if strangers:
+        raise InputError(
+            f"{kind.__name__} cannot be joined with {' and '.join(sorted(strangers))}; give a list of {kind.__name__}"
+        )
+    if not len(items):
+        raise InputError(f"there are no {kind.__name__} to join in an empty list; give at least one")
 
 
 def as_tensor(name: str, value: Any, shape: str) -> Tensor:

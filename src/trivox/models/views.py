@@ -62,7 +62,6 @@ def _checked_shapes(images: Tensor, cameras: Cameras, view_mask: Tensor | None) 
             f"images have shape {tuple(images.shape)}, the cameras have batch shape {tuple(cameras.batch_shape)}: "
             f"expected {tuple(batch)}, one camera per picture; stack or expand the cameras"
         )
-    check_precision(cameras.t_mm, "the cameras")
     if view_mask is None:
         return torch.ones(batch, dtype=torch.bool, device=images.device)
     if view_mask.shape != batch or view_mask.dtype != torch.bool:

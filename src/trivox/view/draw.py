@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from trivox.files.films import Film
 from trivox.files.images import IMAGE_SUFFIXES, write_image
 from trivox.files.matching import ImageFit
 from trivox.geometry.poses import Poses
-from trivox.geometry.rig import Rig
+from trivox.geometry.rig import Rig, checked_rig
 from trivox.models.configs import Model
 from trivox.options import Method
 from trivox.progress import progress
@@ -47,7 +47,7 @@ def draw(
     frames: str | None = None,
     show: Sequence[Layer] = (),
     truth: Path | str | Poses | None = None,
-    rig: Rig | None = None,
+    rig: Rig | Any = None,
     videos: Sequence[Path | str] = (),
     cameras: Sequence[str] | None = None,
     image_fit: ImageFit | None = None,
@@ -82,7 +82,7 @@ def draw(
     model = model_to_show(method, weights, volumes="volumes" in show) if _OF_A_MODEL & set(show) else None
     if model is None and (method, weights) != (None, None):
         raise InputError("a model is asked for, but nothing of it is shown; add --show heatmaps, or volumes")
-    footage = Footage(rig, tuple(videos), tuple(cameras or ()), image_fit, truth)
+    footage = Footage(None if rig is None else checked_rig(rig), tuple(videos), tuple(cameras or ()), image_fit, truth)
     dataset = Dataset(labels, rows or Rows(), pictures, units, skeleton)
     with _opened(result if isinstance(result, Poses) else Path(result), footage, dataset) as source:
         layers = _layers(show, source)

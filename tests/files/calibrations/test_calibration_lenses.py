@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tomli_w
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -253,6 +255,28 @@ WORDS: list[tuple[dict[str, Any], bool]] = [
     ({"distortion_model": "rational_polynomial"}, False),
     ({"camera_model": "pinhole"}, False),
     ({"model": "Miqus Video"}, False),
+    ({"camera_model": "GoPro Hero 9"}, False),
+    ({"camera_model": "FLIR Blackfly S"}, False),
+    # As programs and people spell them.
+    *[({key: 1}, True) for key in ("Fisheye", "FISHEYE", "fishEye", "isFishEye", "is_fisheye", "fisheye_lens")],
+    *[({key: 1}, True) for key in ("use_fisheye", "FisheyeModel", "Calibrate_UseFisheyeModel", "equidistant")],
+    *[({key: 0}, False) for key in ("Fisheye", "isFishEye", "use_fisheye", "Calibrate_UseFisheyeModel")],
+    ({"fisheye_model": 1.0}, True),
+    ({"Model": "OPENCV_FISHEYE"}, True),
+    *[({key: "fisheye"}, True) for key in ("dist_model", "distortionmodel", "projection_type", "lens", "flags")],
+    *[({key: "fisheye"}, True) for key in ("cam_type", "cameraType", "calib_type", "camera_model", "Type")],
+    *[({key: "equidistant"}, True) for key in ("dist_type", "projection", "distortionType")],
+    ({"lens": "equidistance"}, True),
+    ({"type": "hd_fisheye"}, True),
+    ({"flags": "+fisheye+fix_skew"}, True),
+    ({"lens_model": "Fisheye lens"}, True),
+    ({"file_name": "fisheye/left.mp4"}, False),
+]
+NESTED: list[tuple[dict[str, Any], bool]] = [
+    ({"intrinsics": {"fisheye": True}}, True),
+    ({"lens": {"type": "fisheye"}}, True),
+    ({"lens": {"model": "pinhole", "maker": "Fujinon"}}, False),
+    ({"optics": {"lens": {"is_fisheye": 1}}}, True),
 ]
 TERMS = {True: (FISHEYE, (), None), False: (*(OPENCV[:n] for n in (1, 2, 4, 5, 8, 12, 14)), (), None)}
 
@@ -274,6 +298,13 @@ def test_words_for_lenses_in_every_family(tmp_path: Path, file: str):
             assert any("gives no lens terms for" in note for note in rig.notes) == (dist is None)
 
 
+@pytest.mark.parametrize("file", ["list.json", "panoptic.json"])
+def test_words_in_tables_of_a_camera(tmp_path: Path, file: str):
+    for words, is_fisheye in NESTED:
+        rig = load_rig(FAMILIES[file](tmp_path / file, words, FISHEYE), units=None if file == "list.json" else "mm")
+        assert_sees_as_opencv(rig, FISHEYE, is_fisheye)
+
+
 WRONG_WORDS: list[tuple[dict[str, Any], Any, str]] = [
     ({"distortion_model": "omni"}, OPENCV[:4], "'distortion_model' says 'omni', a lens that trivox does not have"),
     ({"distortion_model": "division"}, OPENCV[:1], "'division'"),
@@ -283,6 +314,9 @@ WRONG_WORDS: list[tuple[dict[str, Any], Any, str]] = [
     ({"type": "THIN_PRISM_FISHEYE"}, OPENCV[:4], "'THIN_PRISM_FISHEYE'"),
     ({"fisheye": "perhaps"}, OPENCV[:4], "'fisheye' must be true or false, got 'perhaps'"),
     ({"fisheye": 2}, OPENCV[:4], "'fisheye' must be true or false"),
+    ({"note": "an old fisheye"}, FISHEYE, "'note' says 'an old fisheye'.* write 'fisheye: true' or 'fisheye: false'"),
+    ({"fisheye_rms": 0.3}, FISHEYE, "'fisheye_rms' must be true or false"),
+    ({"isFishEye": 0, "Lens": "fisheye"}, FISHEYE, "'Lens' .* 'isFishEye' .* none"),
     ({"fisheye_model": 1, "distortion_model": "plumb_bob"}, FISHEYE, "'fisheye_model' .* 'distortion_model' .* none"),
     ({"fisheye_model": 0, "distortion_model": "equidistant"}, FISHEYE, "'distortion_model' .* 'fisheye_model' .* none"),
     ({"distortion_model": "none"}, OPENCV[:4], "has no distortion, and gives some"),
@@ -316,6 +350,71 @@ def test_words_that_hold_for_all_cameras(tmp_path: Path):
     assert load_rig(tmp_path / "p.json").cameras.distortion_models == ("fisheye", "opencv")
 
 
+SHARED: list[dict[str, Any]] = [
+    *({"fisheye": True}, {"Fisheye": 1}, {"lens": {"type": "fisheye"}}, {"lens": "equidistance"}),
+    *({"metadata": {"fisheye": True}}, {"distortion_model": "equidistant"}, {"settings": {"FisheyeModel": 1}}),
+]
+OWN: list[tuple[dict[str, Any], str]] = [
+    ({}, "fisheye"),
+    ({"name": "fish"}, "fisheye"),
+    ({"fisheye": False}, "opencv"),
+    ({"isFishEye": 0}, "opencv"),
+    ({"distortion_model": "plumb_bob"}, "opencv"),
+    ({"intrinsics": {"fisheye": False}}, "opencv"),
+]
+
+
+@pytest.mark.parametrize("shared", SHARED, ids=str)
+def test_a_camera_overrules_what_its_file_says_for_all(tmp_path: Path, shared: dict[str, Any]):
+    panoptic = {"resolution": [9, 9], "K": K.tolist(), "distCoef": FISHEYE, **EXTRINSICS}
+    cameras = [{"name": f"00_{i:02d}", **panoptic, **own} for i, (own, _) in enumerate(OWN)]
+    (tmp_path / "p.json").write_text(json.dumps({**shared, "cameras": cameras}))
+    assert load_rig(tmp_path / "p.json", units="mm").cameras.distortion_models == tuple(model for _, model in OWN)
+    # TOML: what the tables of other cameras say is theirs.
+    tables = {f"cam_{i}": own for i, (own, _) in enumerate(OWN)}
+    path = tmp_path / "c.toml"
+    path.write_text(tomli_w.dumps(shared | {name: pose2sim_table(name) | own for name, own in tables.items()}))
+    assert load_rig(path, units="mm").cameras.distortion_models == tuple(model for _, model in OWN)
+
+
+def pose2sim_table(name: str) -> dict[str, Any]:
+    place = {"rotation": [0.1, -0.2, 0.05], "translation": EXTRINSICS["t"]}
+    return {"name": name, "size": [1280, 720], "matrix": K.tolist(), "distortions": list(FISHEYE), **place}
+
+
+def test_a_pinhole_camera_in_a_file_of_fisheyes(tmp_path: Path):
+    """How rays meet the sensor and how the lens bends them are two things; a plain word for the lens contradicts."""
+    camera = {"name": "00_00", "resolution": [9, 9], "K": K.tolist(), "distCoef": FISHEYE, **EXTRINSICS}
+    path = tmp_path / "p.json"
+    for shared, said in (({"distortion_model": "equidistant"}, None), ({"fisheye": True}, "'fisheye' says .* 'model'")):
+        path.write_text(json.dumps({**shared, "cameras": [{**camera, "model": "pinhole"}]}))
+        if said is None:
+            assert load_rig(path, units="mm").cameras.distortion_models == ("fisheye",)
+        else:
+            with pytest.raises(InputError, match=said):
+                load_rig(path, units="mm")
+
+
+@pytest.mark.parametrize("half", ["intri.yml", "extri.yml"])
+@pytest.mark.parametrize("word", ["fisheye: 1", "Fisheye_1: 1", "lens_type_1: fisheye"])
+def test_either_half_of_easymocap_may_name_the_lens(tmp_path: Path, half: str, word: str):
+    path = as_easymocap(tmp_path / "calib", {}, FISHEYE)
+    (path / half).write_text((path / half).read_text() + word + "\n")
+    assert_sees_as_opencv(load_rig(path, units="mm"), FISHEYE, True)
+
+
+def test_words_of_another_camera_of_easymocap(tmp_path: Path):
+    """`cam_1` ends as `1` does."""
+    path = as_easymocap(tmp_path / "calib", {}, FISHEYE)
+    for name in ("intri.yml", "extri.yml"):
+        text = (path / name).read_text()
+        again = re.sub(r"(?m)^(\w+)_1:", r"\1_cam_1:", text).split("---\n")[-1]
+        (path / name).write_text(f"{text}\n{again}")
+    (path / "intri.yml").write_text((path / "intri.yml").read_text() + "fisheye_cam_1: 1\n")
+    rig = load_rig(path, units="mm")
+    assert dict(zip(rig.names, rig.cameras.distortion_models, strict=True)) == {"1": "opencv", "cam_1": "fisheye"}
+
+
 def test_lens_terms_under_another_name_are_not_passed_over(tmp_path: Path):
     for name, known in (("distortion", True), ("distCoeffs", True), ("distorsions", False), ("dist_5", False)):
         path = as_list(tmp_path / "list.json", {name: list(OPENCV[:5])}, None)
@@ -330,7 +429,7 @@ def test_lens_terms_under_another_name_are_not_passed_over(tmp_path: Path):
 
 
 def test_words_of_another_type_are_not_passed_over(tmp_path: Path):
-    for word in ({"fisheye": [1]}, {"distortion_model": 5}, {"lens": {"model": "fisheye"}}):
+    for word in ({"fisheye": [1]}, {"distortion_model": 5}, {"fisheye": {"k1": 0.1}}):
         with pytest.raises(InputError, match="must be true or false|a lens that trivox does not have"):
             load_rig(as_list(tmp_path / "list.json", word, FISHEYE))
 

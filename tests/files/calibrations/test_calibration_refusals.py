@@ -58,7 +58,7 @@ BAD_CAMERAS = {
     "negative focal length": ({"K": [K[0], [0, -800, 240], K[2]]}, "not positive"),
     "K transposed": ({"K": [[800, 0, 0], [0, 800, 0], [320, 240, 1]]}, "form"),
     "not a rotation": ({"R": [[2, 0, 0], [0, 1, 0], [0, 0, 1]]}, "not a rotation"),
-    "zero rotation": ({"R": [[0] * 3] * 3}, "not a rotation"),
+    "zero rotation": ({"R": [[0] * 3] * 3}, "'left' has a rotation of zeros only"),
     "mirror image": ({"R": MIRROR}, "mirror"),
     "three lens terms": ({"dist": [0.1, 0, 0]}, "3 lens terms for an OpenCV lens"),
     "six lens terms": ({"dist": [0.1, 0, 0, 0, 0, 0.2]}, "6 lens terms for an OpenCV lens"),
@@ -382,3 +382,21 @@ def test_a_byte_order_mark_is_no_matter(tmp_path: Path, name: str):
     before = load_rig(tmp_path / name)
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
     assert torch.equal(load_rig(tmp_path / name).cameras.K, before.cameras.K)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_rig_or_no_path_is_one_sentence(tmp_path: Path):
+    for wrong in (3, None, b"rig.toml", ["rig.toml"]):
+        with pytest.raises(
+            InputError, match=f"path is of type {type(wrong).__name__}, expected a text or a pathlib.Path"
+        ):
+            load_rig(wrong)
+        with pytest.raises(InputError, match=f"path is of type {type(wrong).__name__}"):
+            save_rig(_rig(), wrong)
+    with pytest.raises(
+        InputError, match=r"rig is the path 'a', expected a trivox.Rig; read it with trivox.load_rig\('a'\)"
+    ):
+        save_rig("a", tmp_path / "rig.toml")
+    with pytest.raises(InputError, match="rig is of type Cameras, expected a trivox.Rig"):
+        save_rig(_rig().cameras, tmp_path / "rig.toml")
+    assert list(tmp_path.iterdir()) == []

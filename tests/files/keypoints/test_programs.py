@@ -13,42 +13,11 @@ import torch
 from keypoint_files import Found, as_keypoints, assert_same, instance_info, people, write_json, write_openpose
 
 from trivox.errors import InputError
-from trivox.files.frame_numbers import frame_numbers
 from trivox.files.keypoints import load_keypoints
 from trivox.files.keypoints.load import read_view
 from trivox.geometry.skeletons import BODY_25, BODY_25B, COCO_17, COCO_18, SKELETONS
 
 FOUND = people(COCO_17, {0: 1, 1: 2, 2: 0, 3: 1})
-
-
-@pytest.mark.parametrize(
-    ("names", "numbers"),
-    [
-        (["0_v2.jpg", "1_v2.jpg", "10_v2.jpg"], [0, 1, 10]),
-        (["frame_0003_640x640.jpg", "frame_0004_640x640.jpg"], [3, 4]),
-        (["000003_cam1.jpg", "000004_cam1.jpg"], [3, 4]),
-        (["clip_000001_keypoints_2d.json", "clip_000002_keypoints_2d.json"], [1, 2]),
-        (["000001_pose2d.json", "000002_pose2d.json"], [1, 2]),
-        (["img000001-v1.json", "img000002-v1.json"], [1, 2]),
-        (["clip2_7_keypoints.json", "clip2_8_keypoints.json"], [7, 8]),
-        # A counter, not a time stamp; with gaps; not the take, which repeats.
-        (["7_1700000000033.jpg", "8_1700000000066.jpg"], [7, 8]),
-        (["1700000000033_7.jpg", "1700000000066_9.jpg"], [7, 9]),
-        (["t1_0004.jpg", "t1_0005.jpg", "t2_0006.jpg"], [4, 5, 6]),
-        # Single files.
-        (["frame_0003_640x640.jpg"], [3]),
-        (["000003_cam1.jpg"], [3]),
-        (["3_v2.jpg"], [3]),
-        (["cam1/img_12.mp4.png"], [12]),
-        (["config.json"], [None]),
-        (["9" * 40], [None]),
-        ([], []),
-    ],
-)
-def test_the_number_that_varies_is_the_frame(names: list[str], numbers: list[int | None]) -> None:
-    assert frame_numbers(names) == numbers
-    assert frame_numbers(names[::-1]) == numbers[::-1]
-    assert frame_numbers([name for name in names for _ in range(2)]) == [n for n in numbers for _ in range(2)]
 
 
 NAMINGS = ("{}_v2", "frame_{:04d}_640x640", "{:06d}_cam1", "clip_{:06d}_keypoints_2d", "{:06d}_pose2d", "img{:06d}-v1")

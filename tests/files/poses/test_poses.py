@@ -162,6 +162,35 @@ def test_trc_in_other_units_and_spellings(tmp_path: Path, units: str, per_mm: fl
     assert read.valid[0, 0].tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("frames", "from_one", "times_from_one"),
+    [
+        ([0, 1, 2], False, False),  # Pose2Sim
+        ([0, 2, 7], False, True),
+        ([10, 11, 12], False, False),  # a part of a recording, by Pose2Sim
+        ([0, 1, 2], True, False),
+        ([0, 1, 2], True, True),  # earlier Pose2Sim
+        ([10, 11, 12], True, False),  # OpenSim's own way, and ours
+    ],
+)
+@pytest.mark.parametrize("fps", [60.0, 29.97])
+def test_trc_that_counts_from_0_or_1(
+    tmp_path: Path, frames: list[int], from_one: bool, times_from_one: bool, fps: float
+) -> None:
+    """The same frames, whatever the program calls the first of a recording and whenever that is."""
+    poses = replace(some_poses(frames), fps=fps)
+    save_poses(poses, tmp_path / "walk.trc")
+    expected = load_poses(tmp_path / "walk.trc")
+    lines = (tmp_path / "walk.trc").read_text().split("\n")
+    for row, frame in enumerate(frames):
+        cells = lines[6 + row].split("\t", 2)
+        lines[6 + row] = f"{frame + from_one}\t{(frame + times_from_one) / fps:.4f}\t{cells[2]}"
+    (tmp_path / "other.trc").write_text("\n".join(lines))
+    read = load_poses(tmp_path / "other.trc")
+    assert read.frames.tolist() == expected.frames.tolist() == frames
+    assert torch.equal(read.points_mm.nan_to_num(), expected.points_mm.nan_to_num())
+
+
 def test_real_trc(data: Path) -> None:
     """Pose2Sim's file against a plain reading of its columns; its world goes back to the Z-up calibration."""
     path = data / "pose2sim_single" / "pose-3d" / "BalancingTrial_0-100.trc"
@@ -225,7 +254,8 @@ ROW = "1\t0\t1\t2\t3"
         ("a.trc", TRC.format("60\t1\t1\tm", ROW + "\t4"), "does not fit its markers"),
         ("a.trc", TRC.format("60\t1\t1\tm", "1\t0\t1\ttwo\t3"), "does not fit its markers"),
         ("a.trc", TRC.format("60\t2\t1\tm", f"{ROW}\n{ROW}"), "do not rise"),
-        ("a.trc", TRC.format("60\t1\t1\tm", "0\t0\t1\t2\t3"), "counted from 1"),
+        ("a.trc", TRC.format("60\t1\t1\tm", "-1\t0\t1\t2\t3"), "Frame# should be a whole number from 0, not '-1"),
+        ("a.trc", TRC.format("60\t1\t1\tm", "1.5\t0\t1\t2\t3"), "Frame# should be a whole number from 0, not '1.5"),
         ("a.bvh", "", "expected a file name that ends in"),
     ],
 )

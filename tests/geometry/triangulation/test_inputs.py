@@ -190,3 +190,24 @@ def test_the_covariance_is_for_the_noise_that_is_stated(method: Callable[..., Tr
     else:
         three = method(points_px, cameras, noise_px=3)
     torch.testing.assert_close(three.covariance_mm2, 9 * one.covariance_mm2)
+
+
+@every_method
+@pytest.mark.parametrize(("rigs", "shape"), [((2, 4), (4, 5, 2)), ((2, 4), (6, 4, 5, 2)), ((2, 1, 4), (2, 4, 5, 2))])
+def test_rigs_that_are_not_those_of_the_points_are_one_sentence(
+    method: Callable[..., Triangulated], rigs: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    cameras = ring_with(4, False).expanded(*rigs)
+    said = rf"points_px has shape {shape}, the cameras have batch shape {rigs}: expected .* {(*shape[:-2],)}"
+    with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        method(torch.zeros(shape).double(), cameras)
+
+
+@every_method
+@pytest.mark.parametrize("rigs", [(4,), (1, 4), (3, 4), (2, 1, 4), (2, 3, 4)])
+def test_one_rig_or_one_of_each_item_are_the_same(method: Callable[..., Triangulated], rigs: tuple[int, ...]) -> None:
+    cameras = ring_with(4, True)
+    points_px = observed(points_in_room(5), cameras, noise_px=2.0)
+    expected = method(points_px, cameras)
+    found = method(points_px.expand(2, 3, -1, -1, -1), cameras.expanded(*rigs))
+    torch.testing.assert_close(found.points_mm, expected.points_mm.expand(2, 3, -1, -1))

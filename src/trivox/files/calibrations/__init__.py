@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trivox.base.atomic import atomic_write
 from trivox.errors import InputError
@@ -36,7 +37,7 @@ from trivox.files.calibrations.records import (
 )
 from trivox.files.calibrations.voxelpose import VOXELPOSE
 from trivox.files.calibrations.written_lenses import with_written_lenses
-from trivox.geometry.rig import Rig, camera_name
+from trivox.geometry.rig import Rig, camera_name, checked_rig
 
 # Asked in this order; each looks for marks that those before it lack.
 _FORMATS = {
@@ -61,7 +62,7 @@ __all__ = ["FORMAT_NAMES", "Units", "UpAxis", "load_rig", "save_rig"]
 
 
 def load_rig(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     *,
     units: Units | None = None,
     up: UpAxis | None = None,
@@ -84,7 +85,7 @@ def load_rig(
     that lack a pose, stand in `notes` of the rig. Raises `InputError` for everything that cannot be read or cannot
     be a camera.
     """
-    document = read_document(Path(path))
+    document = read_document(_as_path(path))
     if subject is not None:
         document = of_subject(document, subject)
     form = _recognised(document) if format is None else _named(format)
@@ -95,16 +96,18 @@ def load_rig(
     placed = file_rig if up is None else replace(file_rig, up=AXES[up])
     rig = rig_from(placed, document.where, own_units, _positive(image_size))
     notes = (
+        *document.notes,
         *_lens_notes(file_rig, document),
         *_uncalibrated(file_rig, document),
+        *_zero_pose(file_rig, document),
         *_habits(file_rig, rig, units, up, document),
     )
     return replace(rig, notes=notes)
 
 
 def save_rig(
-    rig: Rig,
-    path: str | os.PathLike[str],
+    rig: Rig | Any,
+    path: str | os.PathLike[str] | Any,
     *,
     units: Units | None = None,
     format: str | None = None,
@@ -118,7 +121,7 @@ def save_rig(
     picture. Raises `InputError` where the format cannot say what the rig holds (nothing is lost silently), or the
     file cannot be written.
     """
-    path = Path(path)
+    rig, path = checked_rig(rig), _as_path(path)
     form = _by_name(path) if format is None else _named(format)
     if units is not None and units != form.units and not form.other_units:
         raise InputError(f"{form.title} files are always in {form.units}; leave --units out")
@@ -129,6 +132,12 @@ def save_rig(
     for file, text in form.write(file_rig, path).items():
         with atomic_write(file) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _as_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path is of type {type(path).__name__}, expected a text or a pathlib.Path; give a path")
+    return Path(path)
 
 
 def _recognised(document: Document) -> Format:
@@ -171,8 +180,8 @@ def _selected(file_rig: FileRig, names: Sequence[str] | None, document: Document
     if not file_rig.cameras and file_rig.uncalibrated:
         first = file_rig.uncalibrated[0]
         raise document.error(
-            f"no camera of it can be used: {first.name[:80]!r} {first.lacks}; a rig needs where each camera stands, "
-            "R and t in x_cam = R x + t: calibrate the extrinsics, too"
+            f"no camera of it can be used: {first.name[:80]!r} {first.lacks}; a rig needs intrinsics and where each "
+            "camera stands, R and t in x_cam = R x + t: calibrate them, too"
         )
     if names is None:
         return file_rig
@@ -182,7 +191,8 @@ def _selected(file_rig: FileRig, names: Sequence[str] | None, document: Document
     missing = [name for name in names if name not in known]
     if missing:
         if missing[0] in lacking:
-            raise document.error(f"camera {missing[0]!r} {lacking[missing[0]]}; calibrate it, or leave it out")
+            said = f"camera {missing[0]!r} {lacking[missing[0]]}"
+            raise document.error(f"{said}; leave it out, or correct the calibration")
         some = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         raise document.error(f"no camera {missing[0]!r} in it; its cameras are {some}")
     chosen = tuple(camera for name in names for camera in file_rig.cameras if camera.name == name)
@@ -201,17 +211,31 @@ def _units(file_rig: FileRig, given: Units | None, document: Document) -> Units:
     return units
 
 
-def _uncalibrated(file_rig: FileRig, document: Document) -> list[str]:
-    return [
-        f"camera {camera.name[:80]} of {document.path.name} {camera.lacks}, and is left out"
-        for camera in file_rig.uncalibrated
-    ]
+def _uncalibrated(file_rig: FileRig, document: Document) -> Iterator[str]:
+    """A sentence for each reason."""
+    names: dict[str, list[str]] = {}
+    for camera in file_rig.uncalibrated:
+        names.setdefault(camera.lacks, []).append(camera.name[:80])
+    for lacks, cameras in names.items():
+        who = f"camera {cameras[0]}" if len(cameras) == 1 else f"each of the cameras {_some(cameras)}"
+        yield f"{who} of {document.path.name} {lacks}, and is left out"
+
+
+def _zero_pose(file_rig: FileRig, document: Document) -> Iterator[str]:
+    if file_rig.at_zero in [camera.name for camera in file_rig.cameras]:
+        yield (
+            f"camera {file_rig.at_zero[:80]} of {document.path.name} has no rotation and no translation: right if the "
+            "others are placed relative to it, else its pose is missing"
+        )
 
 
 def _lens_notes(file_rig: FileRig, document: Document) -> list[str]:
     bare = [camera.name[:80] for camera in file_rig.cameras if not camera.lens.stated]
-    some = ", ".join(bare[:8]) + (", ..." if len(bare) > 8 else "")
-    return [f"{document.path.name} gives no lens terms for {some}: read without distortion"] if bare else []
+    return [f"{document.path.name} gives no lens terms for {_some(bare)}: read without distortion"] if bare else []
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _habits(file_rig: FileRig, rig: Rig, units: Units | None, up: UpAxis | None, document: Document) -> Iterator[str]:

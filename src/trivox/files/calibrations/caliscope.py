@@ -22,27 +22,34 @@ from trivox.files.calibrations.rotations import matrix_from_vector
 from trivox.files.calibrations.tables import Table
 
 _NAME = re.compile(r"(cam|port)_(0|[1-9]\d{0,8})")
+# What tells a camera among the tables of old files, which stand beside others.
+_CAMERA_KEYS = {"rotation_count", "matrix", "port", "cam_id"}
 
 
 def _recognises(document: Document) -> bool:
-    return document.kind == "toml" and bool(_camera_tables(document))
+    return document.kind == "toml" and any("rotation_count" in table for _, table in _camera_tables(document))
 
 
-def _camera_tables(document: Document) -> dict[str, Any]:
-    """Tables under `cameras` (or, in old files, at the top) that carry caliscope's mounting."""
+def _camera_tables(document: Document) -> list[tuple[str, dict[str, Any]]]:
+    """Tables under `cameras`, or in old files those at the top that hold a camera."""
     inner = document.content.get("cameras")
     tables = inner if isinstance(inner, dict) else document.content
-    return {key: value for key, value in tables.items() if isinstance(value, dict) and "rotation_count" in value}
+    found = [(key, value) for key, value in tables.items() if isinstance(value, dict)]
+    return found if tables is inner else [(key, value) for key, value in found if _CAMERA_KEYS & value.keys()]
 
 
 def _read(document: Document) -> FileRig:
-    tables = [Table(value, f"{document.where}, camera {key[:80]!r}") for key, value in _camera_tables(document).items()]
-    shared = document.content
-    return FileRig.of((_camera(table, shared) for table in tables if not table.flag("ignore")), units="m")
+    cameras = [
+        _camera(key, Table(value, f"{document.where}, camera {key[:80]!r}"), document.content)
+        for key, value in _camera_tables(document)
+    ]
+    return FileRig.of(cameras, units="m")
 
 
-def _camera(table: Table, shared: dict[str, Any]) -> FileCamera | Uncalibrated:
-    name = f"{'port' if 'port' in table else 'cam'}_{table.whole('port', 'cam_id')}"
+def _camera(key: str, table: Table, shared: dict[str, Any]) -> FileCamera | Uncalibrated:
+    name = _name(key, table)
+    if table.flag("ignore"):
+        return Uncalibrated(name, "is marked with ignore = true")
     for lacks, keys in ((NO_LENS, ("matrix",)), (NO_POSE, ("rotation", "translation"))):
         if table.lacks(*keys):
             return Uncalibrated(name, lacks)
@@ -55,8 +62,15 @@ def _camera(table: Table, shared: dict[str, Any]) -> FileCamera | Uncalibrated:
         t=table.vector("translation", length=3),
         lens=lens_of(table, "distortions", shared=shared),
         image_hw=table.size_hw("size"),
-        quarter_turns=table.whole("rotation_count"),
+        quarter_turns=0 if table.lacks("rotation_count") else table.whole("rotation_count"),
     )
+
+
+def _name(key: str, table: Table) -> str:
+    number = re.search(r"\d{1,9}$", key)
+    if table.lacks("port", "cam_id") and number is not None:
+        return f"cam_{int(number[0])}"
+    return f"{'port' if 'port' in table else 'cam'}_{table.whole('port', 'cam_id')}"
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:

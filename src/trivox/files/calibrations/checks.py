@@ -1,22 +1,16 @@
 """What makes a set of cameras possible at all; every calibration, whatever its format, passes here.
 
-Small rounding is accepted and kept as it is (files with four or six decimals are common); a matrix that is no
-rotation, a picture without focal length or two cameras of one name are not.
+Each camera by the rules of geometry/camera_faults.py, whose small rounding is kept as it is; and its name, which no
+other camera may have.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trivox.errors import InputError
 from trivox.files.calibrations.records import FileCamera, FileRig
-
-ROTATION_TOLERANCE = 1e-3
-_SMALLEST_FOCAL_PX = 1e-2
-_LARGEST_SIDE_PX = 10**6
+from trivox.geometry.camera_faults import matrix_fault, number_fault, rotation_fault, size_fault
 
 
 def check_cameras(rig: FileRig, where: str) -> None:
@@ -28,7 +22,8 @@ def check_cameras(rig: FileRig, where: str) -> None:
         if names[camera.name] > 1:
             raise InputError(f"{where}: two cameras are called {camera.name[:80]!r}; rename one")
         said = _name_fault(camera.name) or _number_fault(camera)
-        said = said or _matrix_fault(camera.K) or rotation_fault(camera.R) or _size_fault(camera.image_hw)
+        said = said or matrix_fault(camera.K) or rotation_fault(camera.R)
+        said = said or (None if camera.image_hw is None else size_fault(camera.image_hw))
         if said:
             raise InputError(f"{where}, camera {camera.name[:80]!r}: {said}")
 
@@ -44,31 +39,4 @@ def _name_fault(name: str) -> str | None:
 
 def _number_fault(camera: FileCamera) -> str | None:
     numbers = {"K": camera.K, "R": camera.R, "t": camera.t, "the lens": camera.lens.terms}
-    for key, values in numbers.items():
-        if not np.isfinite(values).all():
-            return f"{key} holds a number that is infinite or none at all; calibrate again"
-    return None
-
-
-def _matrix_fault(K: NDArray[np.float64]) -> str | None:
-    if not np.allclose(K[2], (0, 0, 1), atol=1e-9) or abs(K[1, 0]) > 1e-9:
-        return "K is not of the form [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]; calibrate again"
-    if min(K[0, 0], K[1, 1]) < _SMALLEST_FOCAL_PX:
-        return f"focal lengths {K[0, 0]:g} and {K[1, 1]:g} px are not positive; calibrate again"
-    return None
-
-
-def rotation_fault(R: NDArray[np.float64]) -> str | None:
-    """Why a 3x3 matrix is no rotation, or None."""
-    error = float(np.abs(R @ R.T - np.eye(3)).max())
-    if error > ROTATION_TOLERANCE:
-        return f"R is not a rotation (R R^T differs from identity by {error:.2g}); calibrate again"
-    if np.linalg.det(R) < 0:
-        return "R is a mirror image, not a rotation (its determinant is -1); swap an axis or calibrate again"
-    return None
-
-
-def _size_fault(image_hw: tuple[int, int] | None) -> str | None:
-    if image_hw is not None and not (min(image_hw) > 0 and max(image_hw) < _LARGEST_SIDE_PX):
-        return f"a picture of {image_hw[1]} x {image_hw[0]} pixels is impossible; correct the image size"
-    return None
+    return next((said for key, values in numbers.items() if (said := number_fault(key, values))), None)

@@ -34,11 +34,12 @@ _YAML_START = re.compile(r"(%YAML|---|[\w\"'-]+\s*:(\s|$))")
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: nested dicts and lists, or for "xml" the root element."""
+    """A parsed file: nested dicts and lists, or for "xml" the root element. `notes` say what was skipped."""
 
     path: Path
     kind: Kind
     content: Any
+    notes: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -77,21 +78,65 @@ def read_document(path: Path) -> Document:
 def _read_folder(path: Path) -> Document:
     if (path / "intri.yml").is_file():
         return read_document(path / "intri.yml")
-    try:
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _STORAGE_SUFFIXES)
-    except OSError as error:
-        raise InputError(f"cannot read the folder {path}: {error.strerror}; check the path") from error
+    files, skipped = _storage_files(path)
     if not files:
         raise InputError(
             f"{path} is a folder without calibration; give a calibration file, EasyMocap's folder with "
             "intri.yml and extri.yml, or a folder of OpenCV .yml or .xml files, one a camera"
         )
-    documents = [read_document(file) for file in files]
-    for document in documents:
-        if document.kind != "storage" or not isinstance(document.content, dict):
-            raise document.error("not an OpenCV file; the folder may hold only OpenCV files, one a camera")
+    documents, faults = _storage_documents(files)
+    shapes = {_shape(document.path) for document in documents}
+    for file, fault in faults.items():
+        if not documents or _shape(file) in shapes or _has_marks(file):
+            raise fault
+    skipped["no OpenCV file of a camera"] = [file.name for file in faults]
+    notes = tuple(f"{path}: skipped {_listed(names)} ({why})" for why, names in skipped.items() if names)
     cameras = [{"name": document.path.stem, **document.content} for document in documents]
-    return Document(path, "storage", {"cameras": cameras})
+    return Document(path, "storage", {"cameras": cameras}, notes)
+
+
+def _storage_files(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
+    """Files named like OpenCV's, and the names of what is none by the reason."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _STORAGE_SUFFIXES)
+        hidden = [entry for entry in entries if entry.name.startswith(".")]
+        folders = [entry for entry in entries if entry.is_dir() and entry not in hidden]
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror}; check the path") from error
+    skipped = {"hidden": [entry.name for entry in hidden], "a folder": [entry.name for entry in folders]}
+    return [entry for entry in entries if entry not in hidden and entry not in folders], skipped
+
+
+def _storage_documents(files: list[Path]) -> tuple[list[Document], dict[Path, InputError]]:
+    """OpenCV's files among these, and what is wrong with the others."""
+    documents: list[Document] = []
+    faults: dict[Path, InputError] = {}
+    for file in files:
+        try:
+            document = read_document(file)
+        except InputError as error:
+            faults[file] = error
+            continue
+        if document.kind == "storage" and isinstance(document.content, dict):
+            documents.append(document)
+        else:
+            faults[file] = document.error("not an OpenCV file; the folder may hold only OpenCV files, one a camera")
+    return documents, faults
+
+
+def _shape(path: Path) -> str:
+    """What names of files that are numbered have in common."""
+    return re.sub(r"\d+", "#", path.stem.casefold())
+
+
+def _has_marks(path: Path) -> bool:
+    """Whether a file that could not be read began as one of OpenCV's, or was never written."""
+    data = read_bytes(path, _LARGEST_BYTES)
+    return not data.strip() or b"%YAML" in data or b"opencv" in data or b"camera_matrix" in data.lower()
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _kind_of(text: str, suffix: str) -> Kind:

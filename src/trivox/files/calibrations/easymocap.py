@@ -12,14 +12,16 @@ from pathlib import Path
 
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document, read_document
-from trivox.files.calibrations.lenses import FileLens, lens_of, own_words
+from trivox.files.calibrations.lens_words import words_of_camera
+from trivox.files.calibrations.lenses import FileLens, lens_of
 from trivox.files.calibrations.opencv_storage import rotation_of, yaml_matrix
-from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
+from trivox.files.calibrations.records import NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import vector_from_matrix
 from trivox.files.calibrations.tables import Table
 
 _INTRINSIC, _EXTRINSIC = "intri.yml", "extri.yml"
 _LENS_PREFIX, _PLACE_PREFIX = "K_", "T_"
+_PLACE_PREFIXES = (_PLACE_PREFIX, "R_", "Rot_")
 
 
 def _recognises(document: Document) -> bool:
@@ -34,9 +36,19 @@ def _names(document: Document, prefix: str) -> list[str]:
 
 def _read(document: Document) -> FileRig:
     lens, place = _with_companion(document)
-    listed = Table(lens.content, lens.where)
-    names = [str(name) for name in listed.sequence("names")] if "names" in listed else _names(lens, _LENS_PREFIX)
-    return FileRig.of((_camera(name, lens, place) for name in names), units="m", habit="EasyMocap")
+    listed = list(dict.fromkeys(name for half in (lens, place) for name in _listed(half)))
+    with_place = [name for prefix in _PLACE_PREFIXES for name in _names(place, prefix)]
+    cameras = [
+        _camera(name, lens, place) if name in listed or not listed else Uncalibrated(name, "is not listed in 'names'")
+        for name in dict.fromkeys((*listed, *_names(lens, _LENS_PREFIX), *with_place))
+    ]
+    return FileRig.of(cameras, units="m", habit="EasyMocap")
+
+
+def _listed(document: Document) -> list[str]:
+    """The cameras that count, in order; none where the file has no such list."""
+    table = Table(document.content, document.where)
+    return [] if table.lacks("names") else [str(name) for name in table.sequence("names")]
 
 
 def _with_companion(document: Document) -> tuple[Document, Document]:
@@ -56,6 +68,8 @@ def _with_companion(document: Document) -> tuple[Document, Document]:
 def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibrated:
     optics = Table(lens.content, f"{lens.where}, camera {name[:80]!r}")
     stand = Table(place.content, f"{place.where}, camera {name[:80]!r}")
+    if optics.lacks(f"K_{name}"):
+        return Uncalibrated(name, NO_LENS)
     if stand.lacks(f"Rot_{name}", f"R_{name}", f"T_{name}"):
         return Uncalibrated(name, NO_POSE)
     size = None
@@ -66,16 +80,18 @@ def _camera(name: str, lens: Document, place: Document) -> FileCamera | Uncalibr
         K=optics.matrix(f"K_{name}"),
         R=rotation_of(stand, f"Rot_{name}", f"R_{name}"),
         t=stand.vector(f"T_{name}", length=3),
-        lens=_lens_of(name, optics),
+        lens=_lens_of(name, lens, place),
         image_hw=size,
     )
 
 
-def _lens_of(name: str, optics: Table) -> FileLens:
-    own = own_words(optics.content, name)
-    if f"dist_{name}" in optics:
-        own["dist"] = optics.content[f"dist_{name}"]
-    return lens_of(Table(own, optics.where), shared=optics.content)
+def _lens_of(name: str, lens: Document, place: Document) -> FileLens:
+    """Whatever either half says of it, with the camera's name behind the word or for all cameras."""
+    names = _names(lens, _LENS_PREFIX)
+    content = {**place.content, **lens.content}
+    own = words_of_camera(content, name, names)
+    shared = {key: value for key, value in content.items() if not str(key).endswith(tuple(f"_{n}" for n in names))}
+    return lens_of(Table(own, f"{lens.where}, camera {name[:80]!r}"), shared=shared)
 
 
 def _write(rig: FileRig, path: Path) -> dict[Path, str]:

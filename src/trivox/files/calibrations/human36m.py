@@ -14,7 +14,7 @@ from typing import Any
 
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import lens_of
-from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
+from trivox.files.calibrations.records import AXES, NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
 
 
@@ -53,6 +53,8 @@ def _listed(extrinsics: dict[Any, Any]) -> str:
 
 
 def _camera(name: str, intrinsics: Table, placed: Table) -> FileCamera | Uncalibrated:
+    if intrinsics.lacks(name):
+        return Uncalibrated(name, NO_LENS)
     if placed.lacks(name) or placed.table(name).lacks("R", "t"):
         return Uncalibrated(name, NO_POSE)
     lens, place = intrinsics.table(name), placed.table(name)

@@ -5,8 +5,9 @@
     fisheye     k1 k2 k3 k4 of OpenCV's fisheye module (Kannala and Brandt, 2006). OpenCV's calibration sample says
                 `fisheye_model: 1`, anipose and caliscope `fisheye = true`, ROS and Kalibr equidistant
 
-Words that stand once in a file, beside its cameras, hold for those that say nothing themselves. A word for a lens that
-is not one of these, two words that contradict each other, and coefficients under an unknown name are refused.
+How files say so is in `lens_words.py`. Words that stand once in a file, beside its cameras, hold for those that say
+nothing themselves. A word for a lens that is not one of these, two words that contradict each other, and coefficients
+under an unknown name are refused.
 """
 
 from __future__ import annotations
@@ -19,40 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trivox.files.calibrations.tables import Table, is_nothing
+from trivox.files.calibrations.lens_words import LensWords
+from trivox.files.calibrations.tables import Table
 from trivox.geometry.distortion import FEWEST_KEPT_TERMS, GIVEN_TERMS, DistortionModel
 
 _COEFFICIENTS = (
     *("distortion_coefficients", "Distortion_Coefficients", "distCoeffs", "dist_coeffs", "distCoef", "dist_coef"),
     *("distortion_coeffs", "distortions", "distortion", "dist", "D"),
 )
-_FLAGS = ("fisheye_model", "fisheye", "is_fisheye", "isFisheye")
-# What these hold is certainly a lens; what the others hold may be one, or the make of the camera.
-_MODELS = (
-    *("distortion_model", "distortionModel", "distortion_type", "distortionType", "lens_model", "lensModel"),
-    *("camera_model", "cameraModel", "projection_model"),
-)
-_PERHAPS_MODELS = ("type", "model", "lens", "lens_type", "camera_type")
-_TELLING = (*_FLAGS, *_MODELS, *_PERHAPS_MODELS)
-
-# In lower case and without separators.
-_OPENCV = {
-    *("opencv", "fullopencv", "plumbbob", "brown", "brownconrady", "radtan", "radialtangential", "radial"),
-    *("simpleradial", "rational", "rationalpolynomial", "thinprism", "tilted"),
-}
-_FISHEYE = {
-    *("fisheye", "opencvfisheye", "equidistant", "equi", "kannalabrandt", "kannalabrandt4", "kannalabrandt8", "kb4"),
-}
-_NO_DISTORTION = {"none", "nodistortion", "undistorted"}
-# These tell how rays meet the sensor, not how they are bent.
-_NEUTRAL = {"", "pinhole", "simplepinhole", "perspective", "standard"}
-_FOREIGN = {
-    *("omni", "omnidir", "omnidirectional", "mei", "ucm", "eucm", "doublesphere", "ds", "fov", "ftheta", "ocam"),
-    *("scaramuzza", "division", "spherical", "equirectangular", "panoramic", "equisolid", "stereographic"),
-    *("orthographic", "thinprismfisheye", "radialfisheye", "simpleradialfisheye", "fisheye62", "cahvore"),
-}
-_TRUE, _FALSE = {"1", "1.0", "true", "yes", "on"}, {"0", "0.0", "false", "no", "off"}
-_KNOWN = "those of OpenCV with up to 14 terms and its fisheye (equidistant, Kannala-Brandt) with 4"
 
 
 @dataclass(frozen=True)
@@ -89,10 +64,7 @@ def lens_of(
     `shared` is what stands beside the cameras and holds for those that say nothing themselves; `usual` is the model
     where nothing names one.
     """
-    said = _Said.by(table, table.content)
-    if said == _Said() and shared is not None:
-        # Beside the cameras stand other things, too: a camera may be called `model`.
-        said = _Said.by(table, {key: value for key, value in shared.items() if not isinstance(value, (list, dict))})
+    said = LensWords.of_camera(table, shared)
     values = _coefficients(table, (*keys, *_COEFFICIENTS))
     if said.none and values is not None and values.any():
         raise table.error("says that the lens has no distortion, and gives some; correct one of the two")
@@ -102,69 +74,12 @@ def lens_of(
     return FileLens.of(model, _counted(table, values, model))
 
 
-def own_words(content: Mapping[Any, Any], name: str) -> dict[str, Any]:
-    """What a file with keys such as `fisheye_NAME` says of the lens of camera NAME, under the plain keys."""
-    return {key: content[f"{key}_{name}"] for key in _TELLING if f"{key}_{name}" in content}
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What the words of a file tell: a model, None where they name none; and whether they say that nothing is bent."""
-
-    model: DistortionModel | None = None
-    none: bool = False
-
-    @classmethod
-    def by(cls, table: Table, content: Mapping[Any, Any]) -> _Said:
-        said: dict[str, str] = {}
-        for key in _TELLING:
-            value = content.get(key)
-            names_none = key not in _FLAGS and isinstance(value, str) and value.casefold() == "none"
-            if is_nothing(value) and not names_none:
-                continue
-            meaning = _meaning(table, key, value)
-            if meaning is not None:
-                said.setdefault(meaning, key)
-        if "fisheye" in said and len(said) > 1:
-            other = next(key for meaning, key in said.items() if meaning != "fisheye")
-            raise table.error(
-                f"{said['fisheye']!r} says that the lens is a fisheye, {other!r} that it is none; correct one of them"
-            )
-        if "xi" in content and table.number("xi") != 0:
-            raise table.error(f"'xi' belongs to an omnidirectional lens, which trivox does not have; it has {_KNOWN}")
-        model: DistortionModel | None = "fisheye" if "fisheye" in said else "opencv" if "opencv" in said else None
-        return cls(model, "none" in said)
-
-
-def _meaning(table: Table, key: str, value: Any) -> str | None:
-    """ "fisheye", "opencv", "none" (no distortion), "no fisheye", or None where the word does not tell."""
-    if key in _FLAGS:
-        word = str(value).strip().casefold()
-        if word not in _TRUE | _FALSE:
-            raise table.error(f"{key!r} must be true or false, got {str(value)[:40]!r}; correct the file")
-        return "fisheye" if word in _TRUE else "no fisheye"
-    word = re.sub(r"[\W_]", "", str(value)[:100].casefold())
-    for meaning, words in (("fisheye", _FISHEYE), ("opencv", _OPENCV), ("none", _NO_DISTORTION)):
-        if word in words:
-            return meaning
-    if word in _NEUTRAL or (key in _PERHAPS_MODELS and not _is_lens(word)):
-        return None
-    raise table.error(
-        f"{key!r} says {str(value)[:40]!r}, a lens that trivox does not have; it has {_KNOWN}: "
-        "calibrate with one of these"
-    )
-
-
-def _is_lens(word: str) -> bool:
-    return word in _FOREIGN or "fisheye" in word
-
-
 def _coefficients(table: Table, keys: tuple[str, ...]) -> NDArray[np.float64] | None:
     """None where the file gives no list; an empty one where the list is empty."""
     there = list(dict.fromkeys(key for key in keys if key in table))
     if not there:
         unknown = [key for key in table.content if re.match("(lens_?)?dist|coef", str(key), re.IGNORECASE)]
-        if unknown := [key for key in unknown if key not in _TELLING and isinstance(table.content[key], (list, dict))]:
+        if unknown := [key for key in unknown if isinstance(table.content[key], (list, dict))]:
             raise table.error(
                 f"{str(unknown[0])[:40]!r} is not known here; if these are lens terms call them {keys[0]!r}"
             )

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from trivox.files.calibrations.checks import rotation_fault
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import NO_LENS_TERMS
-from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated
+from trivox.files.calibrations.records import NO_POSE, ZERO_ROTATION, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.tables import Table
+from trivox.geometry.camera_faults import rotation_fault
 
 
 def _recognises(document: Document) -> bool:
@@ -65,6 +65,8 @@ def _camera(name: str, lens: Table, place: Table) -> FileCamera | Uncalibrated:
     if place.lacks("extrinsics"):
         return Uncalibrated(name, NO_POSE)
     world_from_cam = place.matrix("extrinsics", rows=4, columns=4)
+    if not world_from_cam[:3, :3].any():
+        return Uncalibrated(name, ZERO_ROTATION)
     if said := rotation_fault(world_from_cam[:3, :3]):
         raise place.error(said)
     cam_from_world = np.linalg.inv(world_from_cam[:3, :3]).astype(np.float64)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -24,9 +25,9 @@ from numpy.typing import NDArray
 from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import lens_of
-from trivox.files.calibrations.records import NO_POSE, FileCamera, FileRig, Format, Uncalibrated, Units
+from trivox.files.calibrations.records import NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated, Units
 from trivox.files.calibrations.rotations import matrix_from_vector
-from trivox.files.calibrations.tables import Table
+from trivox.files.calibrations.tables import Table, is_nothing
 
 _K = ("camera_matrix", "Camera_Matrix", "cameraMatrix", "K", "mtx")
 _ROTATION = ("R", "rotation_matrix", "rotation", "rvec")
@@ -62,17 +63,24 @@ def _camera_tables(top: Table, document: Document) -> list[Table]:
         return [Table({"name": document.path.stem, **top.content}, document.where)]
     if isinstance(top.content.get("cameras"), list):
         return top.tables("cameras")
+    shapes = {_shape(key) for key, value in top.content.items() if isinstance(value, dict)}
     return [
-        Table({"name": str(key), **value}, document.where)
+        Table({"name": str(key), **(value if isinstance(value, dict) else {})}, document.where)
         for key, value in top.content.items()
-        if isinstance(value, dict)
+        if isinstance(value, dict) or (is_nothing(value) and _shape(key) in shapes)
     ]
+
+
+def _shape(name: Any) -> str:
+    """What names that are numbered have in common."""
+    return re.sub(r"\d+", "#", str(name))
 
 
 def _camera(table: Table, document: Document) -> FileCamera | Uncalibrated:
     name = table.text("name")
-    if table.lacks(*_ROTATION, *_TRANSLATION):
-        return Uncalibrated(name, NO_POSE)
+    for lacks, keys in ((NO_LENS, _K), (NO_POSE, (*_ROTATION, *_TRANSLATION))):
+        if table.lacks(*keys):
+            return Uncalibrated(name, lacks)
     named = Table(table.content, f"{document.where}, camera {name[:80]!r}")
     return FileCamera(
         name=name,

@@ -11,6 +11,7 @@ with Pose2Sim's mark.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,33 @@ import tomli_w
 
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import lens_of
-from trivox.files.calibrations.records import AXES, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
+from trivox.files.calibrations.records import AXES, NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
 from trivox.files.calibrations.rotations import matrix_from_vector, vector_from_matrix
 from trivox.files.calibrations.tables import Table
 
-_CAMERA_KEYS = {"matrix", "distortions", "rotation", "translation"}
+_CAMERA_KEYS = {"matrix", "distortions", "rotation", "translation", "size"}
+_CAMERA_TABLE = re.compile(r"(int_)?cam(era)?[_ -]?\d", re.IGNORECASE)
 
 
 def _recognises(document: Document) -> bool:
     tables = _camera_tables(document) if document.kind == "toml" else []
-    return any("matrix" in table for _, table in tables)
+    is_caliscope = any("rotation_count" in table for _, table in tables)
+    return not is_caliscope and any("matrix" in table for _, table in tables)
 
 
 def _camera_tables(document: Document) -> list[tuple[str, dict[str, Any]]]:
-    """Tables with a camera in them; not metadata, which may be of any kind, nor caliscope's cameras."""
+    """Tables with a camera in them, or named like one; not metadata, which may be of any kind."""
     return [
         (key, value)
         for key, value in document.content.items()
-        if isinstance(value, dict) and _CAMERA_KEYS & value.keys() and "rotation_count" not in value
+        if isinstance(value, dict) and (_CAMERA_KEYS & value.keys() or _CAMERA_TABLE.match(key))
     ]
 
 
 def _read(document: Document) -> FileRig:
     tables = _camera_tables(document)
     cameras = [_camera(key, value, document.where, document.content) for key, value in tables]
-    marks = [value.get("fisheye") for _, value in tables]
+    marks = [value.get("fisheye") for _, value in tables if "matrix" in value]
     if None not in marks and False in marks:
         return FileRig.of(cameras, units="m", up=AXES["z"], habit="Pose2Sim")
     return FileRig.of(cameras, units="m", habit="Pose2Sim and anipose")
@@ -51,8 +54,9 @@ def _read(document: Document) -> FileRig:
 def _camera(key: str, value: dict[str, Any], where: str, shared: dict[str, Any]) -> FileCamera | Uncalibrated:
     table = Table(value, f"{where}, camera {key[:80]!r}")
     name = table.text("name") if "name" in table else key
-    if table.lacks("rotation", "translation"):
-        return Uncalibrated(name, NO_POSE)
+    for lacks, keys in ((NO_LENS, ("matrix",)), (NO_POSE, ("rotation", "translation"))):
+        if table.lacks(*keys):
+            return Uncalibrated(name, lacks)
     return FileCamera(
         name=name,
         K=table.matrix("matrix"),

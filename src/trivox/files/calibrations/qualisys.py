@@ -12,6 +12,7 @@ the two quarter turns the one is taken that puts the world's up axis up in the p
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -22,11 +23,16 @@ from trivox.errors import InputError
 from trivox.files.calibrations.documents import Document
 from trivox.files.calibrations.lenses import FileLens
 from trivox.files.calibrations.records import AXES, NO_LENS, NO_POSE, FileCamera, FileRig, Format, Uncalibrated
-from trivox.files.calibrations.tables import Table
+from trivox.files.calibrations.tables import Table, is_nothing
 
 _SUBPIXELS = 64.0
 _NAMED_LINES = (2160, 1440, 1080, 720, 540, 480)
 _FLIP = np.diag([1.0, -1.0, -1.0])
+_CALIBRATED = {"true", "1", "yes", "y", "on"}
+# Models that only ever see markers. Not so an Oqus 310 or 210c (second digit 1, c for color), nor a Miqus Hybrid.
+_MARKER_MODEL = re.compile(
+    r"(macreflex|proreflex|miqus m\d|arqus a\d)(?!.*(video|hybrid|colou?r))|oqus [13-9](0\d)?( ?plus|\+)?$"
+)
 _DISTORTION = (
     "radialDistortion1",
     "radialDistortion2",
@@ -42,14 +48,21 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document) -> FileRig:
     elements = document.content.findall("cameras/camera")
-    video = [element for element in elements if "video" in element.get("model", "").lower()]
-    # In a mixed system only the video cameras have pictures.
-    return FileRig.of((_camera(element, document.where) for element in video or elements), units="mm", up=AXES["z"])
+    # Beside video cameras, those for markers take no pictures.
+    is_mixed = any("video" in _model(element) for element in elements)
+    cameras = [_camera(element, document.where, is_mixed) for element in elements]
+    return FileRig.of(cameras, units="mm", up=AXES["z"], unposed_R=_FLIP)
 
 
-def _camera(element: ET.Element, where: str) -> FileCamera | Uncalibrated:
+def _model(element: ET.Element) -> str:
+    return " ".join(element.get("model", "").casefold().split())
+
+
+def _camera(element: ET.Element, where: str, is_mixed: bool) -> FileCamera | Uncalibrated:
     top = Table(dict(element.attrib), f"{where}, camera")
     name = top.text("serial")
+    if is_mixed and _MARKER_MODEL.match(_model(element)):
+        return Uncalibrated(name, f"is a marker camera ({element.get('model', '')[:40]}) beside video cameras")
     if lacks := _lacks(element):
         return Uncalibrated(name, lacks)
     where = f"{where}, camera {name[:80]!r}"
@@ -78,7 +91,8 @@ def _part(element: ET.Element, tag: str, where: str) -> Table:
 
 
 def _lacks(element: ET.Element) -> str | None:
-    if element.get("calibrated", "").strip().casefold() in ("false", "0"):
+    said = element.get("calibrated", "")
+    if not is_nothing(said) and said.strip().casefold() not in _CALIBRATED:
         return "is marked as not calibrated"
     for tag, lacks in (("transform", NO_POSE), ("intrinsic", NO_LENS)):
         part = element.find(tag)
@@ -92,26 +106,42 @@ def _scale(element: ET.Element, where: str) -> float:
     camera = Table(dict(element.attrib), where)
     if camera.lacks("video_resolution"):
         return 1.0
-    said, full = camera.text("video_resolution").strip(), _full_lines(element, where)
-    lines = said.removesuffix("p")
-    if not (lines.isascii() and lines.isdigit() and 0 < len(lines) < 6 and int(lines) > 0):
+    said, sides = camera.text("video_resolution").strip(), _sensor_sides(element, where)
+    picture, full = _picture_sides(said), _named_lines(min(sides, default=1080))
+    if not picture or not 0 < min(picture) < 100_000:
         raise camera.error(f"'video_resolution' is {said[:20]!r}, expected for example '1080p'; correct the file")
-    if int(lines) > full:
-        raise camera.error(f"'video_resolution' is {said!r}, but the sensor has {full} lines; correct the file")
-    return int(lines) / full
+    if min(picture) > full:
+        raise camera.error(f"'video_resolution' is {said[:20]!r}, but the sensor has {full} lines; correct the file")
+    if len(picture) == 2 and sides and abs(max(picture) * full / (max(sides) * min(picture)) - 1) > 0.02:
+        raise camera.error(
+            f"'video_resolution' is {said[:20]!r}, another shape than that of the sensor, {max(sides):g} x {full}; "
+            "correct the file"
+        )
+    return min(picture) / full
 
 
-def _full_lines(element: ET.Element, where: str) -> int:
-    """What the sensor's own resolution is called: 1080 where nothing tells, and for sensors of 1088 lines, which are
-    padded to a multiple of 16. Cameras mounted in portrait count their lines along the other side."""
+def _picture_sides(said: str) -> list[int]:
+    """The numbers of "1080p", "720p (low)" or "1920 x 1440"; none where it is said in another way."""
+    number = r"([0-9]{1,5})"
+    found = re.fullmatch(rf"{number}\s*p?\s*(?:\([^()]*\))?|{number}\s*[x×*]\s*{number}", said, re.IGNORECASE)
+    return [] if found is None else [int(side) for side in found.groups() if side]
+
+
+def _sensor_sides(element: ET.Element, where: str) -> list[float]:
+    """Both sides of the whole sensor; none where nothing tells."""
     lens, view = (element.find(tag) for tag in ("intrinsic", "fov_video_max"))
-    sides: list[float] = []
     if lens is not None and not (table := Table(dict(lens.attrib), where)).lacks("sensorMaxU", "sensorMaxV"):
-        sides = [table.number(f"sensorMax{axis}") / _SUBPIXELS + 1 for axis in "UV"]
-    elif view is not None:
-        table = Table(dict(view.attrib), where)
-        sides = [table.number(high) - table.number(low) + 1 for high, low in (("right", "left"), ("bottom", "top"))]
-    lines = round(min(sides, default=1080))
+        return [table.number(f"sensorMax{axis}") / _SUBPIXELS + 1 for axis in "UV"]
+    if view is None:
+        return []
+    table = Table(dict(view.attrib), where)
+    return [table.number(high) - table.number(low) + 1 for high, low in (("right", "left"), ("bottom", "top"))]
+
+
+def _named_lines(shorter: float) -> int:
+    """What the resolution of a sensor is called by its shorter side, which cameras mounted in portrait count along,
+    too: 1080 for 1088 lines, which are padded to a multiple of 16."""
+    lines = round(shorter)
     return next((named for named in _NAMED_LINES if named <= lines <= 1.01 * named), lines)
 
 

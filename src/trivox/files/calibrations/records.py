@@ -51,6 +51,7 @@ class FileCamera:
 
 NO_POSE = "has intrinsics only, no pose"
 NO_LENS = "has no intrinsics"
+ZERO_ROTATION = "has a rotation of zeros only, which is no pose"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class FileRig:
     habit          whose habit units and up are, where neither the file nor the definition of its format says.
     first_pixel    coordinate of the centre of the top-left pixel: 0 in most formats, 0.5 in ours.
     uncalibrated   further cameras of the file, which cannot be used.
+    at_zero        a camera that stands in the middle of the world and is not the first, which would define it.
     """
 
     cameras: tuple[FileCamera, ...]
@@ -83,6 +85,7 @@ class FileRig:
     first_pixel: float = 0.0
     habit: str | None = None
     uncalibrated: tuple[Uncalibrated, ...] = ()
+    at_zero: str | None = None
 
     @classmethod
     def of(
@@ -93,12 +96,15 @@ class FileRig:
         units_written: bool = False,
         up: tuple[float, float, float] | None = None,
         habit: str | None = None,
+        unposed_R: NDArray[np.float64] | None = None,
     ) -> FileRig:
         """The rig of all that a file names. Programs that know no pose yet write zeros for it: one camera may define
-        the world, but where several have no rotation and no translation, none of these was placed."""
-        found = tuple(found)
+        the world, but where several have no rotation and no translation, none of these was placed. `unposed_R` is the
+        rotation that this makes, where it is not the identity."""
+        found = tuple(_with_rotation(camera) for camera in found)
         cameras = [camera for camera in found if isinstance(camera, FileCamera)]
-        at_zero = [camera for camera in cameras if np.array_equal(camera.R, np.eye(3)) and not camera.t.any()]
+        none = np.eye(3) if unposed_R is None else unposed_R
+        at_zero = [camera for camera in cameras if np.array_equal(camera.R, none) and not camera.t.any()]
         unplaced = [Uncalibrated(camera.name, NO_POSE) for camera in at_zero] if len(at_zero) > 1 else []
         return cls(
             tuple(camera for camera in cameras if not unplaced or all(camera is not other for other in at_zero)),
@@ -107,7 +113,13 @@ class FileRig:
             up,
             habit=habit,
             uncalibrated=(*(camera for camera in found if isinstance(camera, Uncalibrated)), *unplaced),
+            at_zero=at_zero[0].name if len(at_zero) == 1 and at_zero[0] is not cameras[0] else None,
         )
+
+
+def _with_rotation(camera: FileCamera | Uncalibrated) -> FileCamera | Uncalibrated:
+    without = isinstance(camera, FileCamera) and not camera.R.any()
+    return Uncalibrated(camera.name, ZERO_ROTATION) if without else camera
 
 
 @dataclass(frozen=True)

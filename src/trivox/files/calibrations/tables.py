@@ -17,7 +17,10 @@ from trivox.errors import InputError
 
 _LARGEST = 1e12
 # How programs without a word for nothing write it.
-_NOTHING = {"", "null", "none", "nan", "n/a", "~"}
+_NOTHING = {
+    *("", "null", "none", "n/a", "~"),
+    *("nan", "-nan", ".nan", "-.nan", "nan(ind)", "-nan(ind)", "1.#qnan", "-1.#ind"),
+}
 
 
 class Table:
@@ -43,7 +46,7 @@ class Table:
         raise self.error(f"{' or '.join(repr(key) for key in keys)} is missing; add it to the file")
 
     def lacks(self, *keys: str) -> bool:
-        """Whether none of `keys` is there with a value: null, its word, NaN and empty lists are none."""
+        """Whether none of `keys` is there with a value: see `is_nothing`."""
         return all(is_nothing(self.content.get(key)) for key in keys)
 
     def table(self, key: str) -> Table:
@@ -143,10 +146,23 @@ def _matrix_rows(value: Any) -> Any:
 
 
 def is_nothing(value: Any, depth: int = 2) -> bool:
-    """Whether a value only says that there is none: null, its word, NaN, lists of nothing else."""
+    """Whether a value only says that there is none: null, its word, NaN, lists of nothing else, a matrix of zeros."""
     if isinstance(value, list):
-        return depth > 0 and all(is_nothing(item, depth - 1) for item in value[:64])
+        return depth > 0 and (_is_zero_matrix(value) or all(is_nothing(item, depth - 1) for item in value[:64]))
     return value is None or (isinstance(value, (str, float)) and str(value).strip().casefold() in _NOTHING)
+
+
+def _is_zero_matrix(value: list[Any]) -> bool:
+    """Whether these are at least 3 x 3 zeros, which neither lens nor pose can be."""
+    rows = [row for row in value[:64] if isinstance(row, list) and 3 <= len(row) <= 64]
+    return 3 <= len(rows) == len(value) and all(_is_zero(item) for row in rows for item in row)
+
+
+def _is_zero(item: Any) -> bool:
+    try:
+        return isinstance(item, (int, float, str)) and not isinstance(item, bool) and float(item) == 0
+    except (ValueError, OverflowError):
+        return False
 
 
 def _short(value: Any) -> str:

@@ -50,10 +50,10 @@ def read_coco(path: Path) -> Detections:
     pictures = _pictures_by_name(document, path) if single is None else {"0": single}
     if not pictures:
         raise InputError(f"{path} is not COCO, MMPose or AlphaPose JSON with people; see docs/formats.md for these")
-    frames = numbers_of_images(list(pictures), path, "the name")
+    frames, notes = numbers_of_images(list(pictures), path, "the name")
     people = [person for picture in pictures.values() for person in picture.people]
     of_frame = [f for f, picture in zip(frames, pictures.values(), strict=True) for _ in picture.people]
-    return Detections(people, of_frame, frames, None if single is None else single.names)
+    return Detections(people, of_frame, frames, None if single is None else single.names, notes)
 
 
 def _has(entry: Any, key: str) -> bool:
@@ -75,13 +75,13 @@ def _results(entries: list[Any], path: Path) -> Detections:
     if not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path} has an entry that is no JSON object; write the file again")
     found = [(entry.get("image_id"), person_joints(entry, path)) for entry in entries]
-    frames = numbers_of_images([image for image, _ in found], path, "'image_id'")
+    frames, notes = numbers_of_images([image for image, _ in found], path, "'image_id'")
     seen = [(joints, frame) for frame, (_, joints) in zip(frames, found, strict=True) if joints is not None]
-    return Detections([joints for joints, _ in seen], [frame for _, frame in seen], frames)
+    return Detections([joints for joints, _ in seen], [frame for _, frame in seen], frames, notes=notes)
 
 
 def _annotations(document: dict[str, Any], path: Path) -> Detections:
-    frames = _frames_of_images(document.get("images"), path)
+    frames, notes = _frames_of_images(document.get("images"), path)
     entries = [entry for entry in document["annotations"] if isinstance(entry, dict)]
     found = [(whole(e.get("image_id"), path, "'image_id'"), person_joints(e, path)) for e in entries]
     strangers = {image for image, _ in found} - set(frames)
@@ -92,19 +92,19 @@ def _annotations(document: dict[str, Any], path: Path) -> Detections:
         # Visibility of COCO: 0 not labelled, 1 hidden, 2 visible; a labelled point is certain.
         people = [np.column_stack([joints[:, :2], joints[:, 2] > 0]) for joints in people]
     of_frame = [frames[image] for image, joints in found if joints is not None]
-    return Detections(people, of_frame, list(frames.values()), _category_names(document, path))
+    return Detections(people, of_frame, list(frames.values()), _category_names(document, path), notes)
 
 
-def _frames_of_images(images: Any, path: Path) -> dict[int, int]:
-    """Frame number of each image id: that of its file name, or the id itself where the names have none."""
+def _frames_of_images(images: Any, path: Path) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Frame number of each image id, that of its file name, or the id itself where the names have none; and notes."""
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise InputError(f"{path} has no list 'images'; give a COCO annotation file or COCO results")
     ids = [whole(image.get("id"), path, "the 'id' of an image") for image in images]
-    numbers = frame_numbers([str(image.get("file_name", "")) for image in images])
-    frames = {key: key if number is None else number for key, number in zip(ids, numbers, strict=True)}
+    told = frame_numbers([str(image.get("file_name", "")) for image in images])
+    frames = {key: key if number is None else number for key, number in zip(ids, told.numbers, strict=True)}
     if len(set(frames.values())) < len(images):
         raise InputError(f"{path} has several images with one frame number; give one file per camera")
-    return frames
+    return frames, (f"{path}: {told.doubt}",) if told.doubt else ()
 
 
 def _category_names(document: dict[str, Any], path: Path) -> list[str] | None:

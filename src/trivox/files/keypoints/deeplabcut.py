@@ -63,9 +63,9 @@ def detections_of_table(
     individuals, parts = (tuple(dict.fromkeys(key[k] for key in where)) for k in (0, 1))
     table = np.column_stack([values.astype(np.float64), np.full(len(values), np.nan), np.ones(len(values))])
     picks = np.array([[_columns_of(where, who, part, path) for part in parts] for who in individuals])
-    frames = _frames(index, path)
+    frames, notes = _frames(index, path)
     people = table[:, picks].reshape(-1, *picks.shape[1:])
-    return Detections(list(people), np.repeat(frames, len(individuals)).tolist(), frames, parts)
+    return Detections(list(people), np.repeat(frames, len(individuals)).tolist(), frames, parts, notes)
 
 
 def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, path: Path) -> tuple[int, int, int]:
@@ -83,14 +83,19 @@ def _columns_of(where: dict[tuple[str, str, str], int], person: str, part: str, 
     return x, y, others[scores[0]] if scores else -1
 
 
-def _frames(index: Sequence[int | str], path: Path) -> list[int]:
-    """Row numbers, or the numbers in the images' names."""
-    rows = [float(entry) if isinstance(entry, str) and _is_number(entry) else entry for entry in index]
-    frames = numbers_of_images(rows, path, "the row")
+def _frames(index: Sequence[int | str], path: Path) -> tuple[list[int], tuple[str, ...]]:
+    """Row numbers, or the numbers in the images' names, and notes."""
+    texts = [entry for entry in index if isinstance(entry, str)]
+    rows = [float(e) if isinstance(e, str) else e for e in index] if all(map(_is_number, texts)) else index
+    frames, notes = numbers_of_images(rows, path, "the row")
     if len(set(frames)) < len(frames):
         raise InputError(f"{path} holds a frame twice; give one view per file")
-    return frames
+    return frames, notes
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -114,19 +114,22 @@ def _nested(listed: list[Any], path: Path, key: str) -> np.ndarray:
     return points
 
 
-def numbers_of_images(images: Sequence[Any], path: Path, what: str) -> list[int]:
-    """The frame of each image: its number, or the one that varies in the names.
+def numbers_of_images(images: Sequence[Any], path: Path, what: str) -> tuple[list[int], tuple[str, ...]]:
+    """The frame of each image, its number, or the one that counts in the names; and notes on what is doubtful.
 
     Raises `InputError` where different images have one number, or an image none.
     """
+    notes: tuple[str, ...] = ()
     if any(isinstance(image, str) for image in images):
-        of_name = dict(zip(map(str, images), frame_numbers([str(image) for image in images]), strict=True))
+        told = frame_numbers([str(image) for image in images])
+        of_name = dict(zip(map(str, images), told.numbers, strict=True))
+        notes = (f"{path}: {told.doubt}",) if told.doubt else ()
     else:
         of_name = {str(image): image for image in images}
     found = {name: whole(number, path, f"the frame number in {what} {name}") for name, number in of_name.items()}
     if len(set(found.values())) < len(found):
         raise InputError(f"{path} has several images with one frame number; give one file per camera")
-    return [found[str(image)] for image in images]
+    return [found[str(image)] for image in images], notes
 
 
 def assembled(detections: Detections, people: np.ndarray, joints: MatchedJoints, path: Path) -> Keypoints2D:

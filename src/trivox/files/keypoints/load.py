@@ -86,8 +86,8 @@ def read_views(paths: Sequence[Path], *, skeleton: str | None = None, format: st
     files = [_read(path, given, format) for path in paths]
     told = [file.fitting[0] for file in files if isinstance(file, _File) and len(file.fitting) == 1]
     seen = [file if isinstance(file, View) else file.view(given, told) for file in files]
-    skeletons = [view.keypoints.skeleton for view in seen if view is not None]
-    views = [view or _empty_view(file, skeletons) for file, view in zip(files, seen, strict=True)]
+    others = [view.keypoints for view in seen if view is not None]
+    views = [view or _empty_view(file, others) for file, view in zip(files, seen, strict=True)]
     scaled = in_one_scale([view.keypoints for view in views], paths)
     return [
         View(keypoints, view.notes if note is None else (*view.notes, note))
@@ -95,18 +95,22 @@ def read_views(paths: Sequence[Path], *, skeleton: str | None = None, format: st
     ]
 
 
-def _empty_view(file: View | _File, skeletons: Sequence[Skeleton]) -> View:
-    """The view of a camera that sees nobody, with the joints of the others, of which one has to see somebody."""
+def _empty_view(file: View | _File, others: Sequence[Keypoints2D]) -> View:
+    """The view of a camera that sees nobody, with the joints of the `others`, of which one has to see somebody.
+
+    A file of one recording that holds nothing at all has their frames.
+    """
     if isinstance(file, View):
         return file
-    path, frames = file.path, len(set(file.detections.frames))
-    if not skeletons:
-        where = f"any of its {frames} frames" if frames else "it"
+    path, count = file.path, len(set(file.detections.frames))
+    where = f"any of its {count} frames" if count else "it"
+    if not others:
         raise InputError(f"{path} has no person in {where}; run the detector again")
-    skeleton = joined_skeleton(skeletons)
+    skeleton = joined_skeleton([view.skeleton for view in others])
+    detections = file.detections if count else Detections([], [], others[0].frames.tolist())
     nobody = np.zeros((0, len(skeleton), 3))
-    keypoints = assembled(file.detections, nobody, MatchedJoints(skeleton, np.arange(len(skeleton))), path)
-    return View(keypoints, (*file.detections.notes, f"{path} has nobody in any of its {frames} frames"))
+    keypoints = assembled(detections, nobody, MatchedJoints(skeleton, np.arange(len(skeleton))), path)
+    return View(keypoints, (*file.detections.notes, f"{path} has nobody in {where}"))
 
 
 def _read(path: Path, given: Skeleton | None, format: str | None) -> View | _File:

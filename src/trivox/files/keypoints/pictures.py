@@ -92,9 +92,9 @@ def names_of(names: Any, path: Path) -> list[str]:
 def read_pictures(folder: Path) -> Detections:
     """Read a folder of JSON files, one for each picture. Raises `InputError` for anything else."""
     pictures, skipped = _pictures(folder)
-    numbers = frame_numbers([path.name for path in pictures])
+    told = frame_numbers([path.name for path in pictures])
     frames: dict[int, Path] = {}
-    for path, frame in zip(pictures, numbers, strict=True):
+    for path, frame in zip(pictures, told.numbers, strict=True):
         if frame is None:
             raise InputError(f"{path} has no frame number in its name; name it like video_000000000012_keypoints.json")
         if frame in frames:
@@ -105,7 +105,7 @@ def read_pictures(folder: Path) -> Detections:
     all_names = {tuple(picture.names) for picture in pictures.values() if picture.names}
     if len(all_names) > 1:
         raise InputError(f"{folder} has pictures whose joints have different names; keep one view per folder")
-    return Detections(people, of_frame, list(frames), next(iter(all_names), None), _notes(folder, skipped))
+    return Detections(people, of_frame, list(frames), next(iter(all_names), None), _notes(folder, skipped, told.doubt))
 
 
 def _pictures(folder: Path) -> tuple[dict[Path, Picture], dict[str, list[str]]]:
@@ -151,7 +151,7 @@ def _last_of_series(files: Sequence[Path]) -> list[Path]:
     series: dict[str, list[Path]] = {}
     for path in files:
         series.setdefault(_shape(path), []).append(path)
-    numbers = [frame_numbers([path.name for path in paths]) for paths in series.values()]
+    numbers = [frame_numbers([path.name for path in paths]).numbers for paths in series.values()]
     return [
         max(zip(own, paths, strict=True), key=lambda pair: pair[0] or 0)[1]
         for own, paths in zip(numbers, series.values(), strict=True)
@@ -172,8 +172,9 @@ def _shape(path: Path) -> str:
     return re.sub(r"[0-9]+", "#", path.stem)
 
 
-def _notes(folder: Path, skipped: dict[str, list[str]]) -> tuple[str, ...]:
+def _notes(folder: Path, skipped: dict[str, list[str]], doubt: str | None) -> tuple[str, ...]:
     def listed(names: Sequence[str]) -> str:
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
-    return tuple(f"{folder}: skipped {listed(names)}, which {why}" for why, names in skipped.items() if names)
+    left_out = (f"{folder}: skipped {listed(names)}, which {why}" for why, names in skipped.items() if names)
+    return (*left_out, *([f"{folder}: {doubt}"] if doubt else []))

@@ -1,8 +1,8 @@
 """TRC, the marker format of OpenSim: tab-separated text, metres, Y up, one person per file.
 
 Lines: file type; names of the header fields; their values; marker names (each over three columns); X1 Y1 Z1
-X2 ...; then a row per frame of number (from 1), time in seconds and coordinates, empty where a marker is
-missing. In the last marker NaN stands there: OpenSim takes an empty end of a line for columns that lack.
+X2 ...; then a row per frame of number (from 1; some programs: from 0), time in seconds and coordinates, empty where a
+marker is missing. In the last marker NaN stands there: OpenSim takes an empty end of a line for columns that lack.
 Format: opensim-org/opensim-core, "Marker (.trc) Files". It keeps neither confidence nor covariance.
 """
 
@@ -66,7 +66,8 @@ def _lines(points_m: np.ndarray, poses: Poses, name: str) -> Iterator[str]:
 def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
     """Read one person from a TRC file of any of its units; the world has Y up. Raises `InputError`.
 
-    A marker counts with confidence 1 where it has coordinates. `frames` is the file's number less 1.
+    A marker counts with confidence 1 where it has coordinates. `frames` is the file's number less 1, or the number
+    itself where the file counts from 0.
     """
     lines = [line.rstrip("\r") for line in read_text(path).split("\n")]
     if len(lines) < 6 or not lines[0].startswith("PathFileType"):
@@ -80,7 +81,9 @@ def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
     rows = [line for line in lines[5:] if line.strip()]
     _check_counts(header, len(rows), len(names), path)
     table = np.array([_row(line, 2 + 3 * len(names), path) for line in rows])
-    frames = np.array([whole(number - 1, path, "a frame number, counted from 1,") for number in table[:, 0]])
+    numbers = np.array([whole(number, path, "Frame#") for number in table[:, 0]])
+    rate = _rate(header, path)
+    frames = numbers - _first_number(numbers, table[:, 1], rate)
     if (np.diff(frames) <= 0).any():
         raise InputError(f"{path} has frame numbers that do not rise; write it again")
     points = joints.picked(table[:, 2:].reshape(len(rows), 1, -1, 3), axis=2)
@@ -93,9 +96,19 @@ def load_trc(path: Path, skeleton: Skeleton | None) -> Poses:
         torch.from_numpy(valid.astype(np.float64)),
         torch.from_numpy(frames),
         joints.skeleton,
-        _rate(header, path),
+        rate,
         torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64),
     )
+
+
+def _first_number(numbers: np.ndarray, seconds: np.ndarray, rate: float) -> int:
+    """What the recording's first frame is called: 0 where there is a frame 0, or where the numbers of a part of a
+    recording are its times (Pose2Sim). Files that begin at 1 count from 1, whatever time they give that."""
+    if numbers[0] <= 1:
+        return int(numbers[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        ahead = float(np.median(numbers - seconds * rate))
+    return 0 if abs(ahead) < 0.5 else 1
 
 
 def _check_counts(header: dict[str, str], rows: int, markers: int, path: Path) -> None:

@@ -98,10 +98,7 @@ def prepared(points_px: Any, cameras: Any, weights: Any) -> Task:
             "one number per observation of points_px; give them that shape"
         )
     size = prod(batch)
-    if len(cameras.batch_shape) > 1:
-        cameras = cameras.map(lambda t: _flat_rigs(t, batch, views, cameras))
-    else:
-        cameras = cameras[None]
+    cameras = cameras[None] if cameras.batch_shape == (views,) else _flat_rigs(cameras, points_px.shape)
     double = torch.float64
     cameras, sound = _without_broken(cameras.to(points_px.device, double))
     weights = weights.to(points_px.device, double).reshape(size, views, joints)
@@ -119,11 +116,6 @@ def _checked_cameras(cameras: Any) -> Cameras:
         raise InputError(
             f"cameras is of type {type(cameras).__name__}, expected trivox.Cameras or a trivox.Rig; trivox.load_rig "
             "reads one from a file"
-        )
-    if min(cameras.K.dtype.itemsize, cameras.t_mm.dtype.itemsize) < 4:
-        raise InputError(
-            f"the cameras are in {cameras.t_mm.dtype}, which rounds metres to millimetres or worse; give them in "
-            "float32 or float64"
         )
     return cameras
 
@@ -147,9 +139,17 @@ def _without_broken(cameras: Cameras) -> tuple[Cameras, Tensor]:
     return clean, sound
 
 
-def _flat_rigs(t: Tensor, batch: list[int], views: int, cameras: Cameras) -> Tensor:
-    inner = t.shape[len(cameras.batch_shape) :]
-    return t.expand(*batch, views, *inner).reshape(prod(batch), views, *inner)
+def _flat_rigs(cameras: Cameras, given: torch.Size) -> Cameras:
+    """A rig for each item of `points_px`, whose shape is `given`, on one batch axis."""
+    *batch, views, _, _ = given
+    own = cameras.batch_shape
+    if len(own) > len(batch) + 1 or any(size not in (1, b) for size, b in zip(own[-2::-1], batch[::-1], strict=False)):
+        raise InputError(
+            f"points_px has shape {tuple(given)}, the cameras have batch shape {tuple(own)}: expected cameras of batch "
+            f"shape {(views,)}{f', or {(*batch, views)}' if batch else ''}; give points_px the cameras' axes, or take "
+            "one of the rigs"
+        )
+    return cameras.expanded(*batch, views).map(lambda t: t.flatten(0, len(batch) - 1))
 
 
 def run(task: Task, settings: Settings, start: Triangulated | None = None) -> Triangulated:
