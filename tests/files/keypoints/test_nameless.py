@@ -63,6 +63,18 @@ def test_a_few_wrong_detections_change_nothing(name: str) -> None:
     assert fitting_skeletons(joints) == [SKELETONS[name]]
 
 
+@pytest.mark.parametrize("scale", (1, 8, 100))
+@pytest.mark.parametrize("name", SEVENTEEN)
+def test_joints_that_the_detector_doubts_are_not_looked_at(name: str, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    (found,) = people(SKELETONS[name], {0: 30}).values()
+    joints = np.stack(found)
+    joints[..., 2] = np.where(joints[..., 2] > 0, 0.9 * scale, 0)
+    doubted = rng.random(joints.shape[:2]) < 0.3
+    joints[doubted] = np.column_stack([rng.uniform(0, 900, (doubted.sum(), 2)), np.full(doubted.sum(), 0.1 * scale)])
+    assert fitting_skeletons(joints) == [SKELETONS[name]]
+
+
 @pytest.mark.parametrize("count", (14, 15, 16, 17, 18, 19, 21, 25, 26))
 def test_joints_that_look_like_nothing_are_asked_for(tmp_path: Path, count: int) -> None:
     """A hand has 21 joints as well, other sets 15: these lie anywhere."""
