@@ -43,8 +43,8 @@ def place(joint: str) -> tuple[float, float]:
     return (side * x if side else x), y
 
 
-def people(skeleton: Skeleton, per_frame: dict[int, int], seed: int = 0) -> Found:
-    """People who stand, lie and hang anywhere, with noise; one joint of each is missing."""
+def people(skeleton: Skeleton, per_frame: dict[int, int], seed: int = 0, *, whole: bool = False) -> Found:
+    """People who stand, lie and hang anywhere, with noise; one joint of each is missing unless they are `whole`."""
     rng = np.random.default_rng(seed)
     upright = np.array([place(joint) for joint in skeleton.names])
 
@@ -53,7 +53,7 @@ def people(skeleton: Skeleton, per_frame: dict[int, int], seed: int = 0) -> Foun
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         points = upright @ turn.T * height + rng.uniform(350, 600, 2) + rng.normal(0, 2, upright.shape)
         joints = np.column_stack([points, rng.uniform(0.1, 1, len(skeleton))])
-        joints[1] = 0
+        joints[1] *= whole
         return joints
 
     return {frame: [person() for _ in range(n)] for frame, n in per_frame.items()}

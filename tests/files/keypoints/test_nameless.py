@@ -47,7 +47,7 @@ def test_every_skeleton_is_known_by_its_looks_and_said(tmp_path: Path, name: str
 def test_people_in_any_place_and_pose_are_told(name: str, seed: int, squeezed: float, hidden: float) -> None:
     """Turned, mirrored, foreshortened, at any scale, with joints hidden."""
     rng = np.random.default_rng(seed)
-    (found,) = people(SKELETONS[name], {0: 12}, seed).values()
+    (found,) = people(SKELETONS[name], {0: 30}, seed, whole=True).values()
     joints = np.stack(found)
     joints[..., :2] = joints[..., :2] * rng.permutation([1, -squeezed]) * rng.uniform(0.1, 4) + 1000
     joints[rng.random(joints.shape[:2]) < hidden, 2] = 0

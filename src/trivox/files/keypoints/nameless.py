@@ -17,6 +17,7 @@ from trivox.files.keypoints.looks import bone_ratios, looked_at, share_that_fits
 from trivox.geometry.skeletons import SKELETONS, Skeleton
 
 _LEAST_SHARE = 0.5
+_NEARLY_AS_GOOD = 0.2
 _CLEARLY = 2 / 3  # of the detections
 
 
@@ -25,8 +26,12 @@ def fitting_skeletons(people: np.ndarray) -> list[Skeleton]:
     some = looked_at(people)
     of_count = [skeleton for skeleton in SKELETONS.values() if len(skeleton) == people.shape[1]]
     shares = {skeleton.name: share_that_fits(some, skeleton) for skeleton in of_count}
-    fitting = [s for s in of_count if (share := shares[s.name]) is None or share > _LEAST_SHARE]
-    if len(fitting) < 2 or any(shares[skeleton.name] is None for skeleton in fitting):
+    judged = {name: share for name, share in shares.items() if share is not None}
+    if len(judged) < len(of_count):
+        return [skeleton for skeleton in of_count if judged.get(skeleton.name, 1.0) > _LEAST_SHARE]
+    least = max(_LEAST_SHARE, max(judged.values(), default=0.0) - _NEARLY_AS_GOOD)
+    fitting = [skeleton for skeleton in of_count if judged[skeleton.name] > least]
+    if len(fitting) < 2:
         return fitting
     ratios = np.array([bone_ratios(some, skeleton) for skeleton in fitting])
     ratios = ratios[:, np.isfinite(ratios).all(0)]
