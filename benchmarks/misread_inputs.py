@@ -172,7 +172,9 @@ def fisheye(words: dict[str, Any], shared: dict[str, Any] | None = None) -> Any:
             }
             for c in bent
         ]
-        return {"rig": save_json(folder / "panoptic.json", {"calibDataSource": "x", **(shared or {}), "cameras": listed})}
+        return {
+            "rig": save_json(folder / "panoptic.json", {"calibDataSource": "x", **(shared or {}), "cameras": listed})
+        }
 
     return write
 
