@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +17,12 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from trivox.cli.main import main
+from trivox.doctor import examination
 from trivox.doctor.case import Case
 from trivox.doctor.corrections import Correction, alternatives
 from trivox.doctor.diagnosis import _is_possible, best_step, diagnose, gain_of, holds, unit_factor
 from trivox.doctor.evidence import Evidence, evidence_of, jitter_px, read_at, sampled
-from trivox.doctor.examination import examined
+from trivox.doctor.examination import doctor, examined
 from trivox.doctor.findings import weak_views
 from trivox.doctor.fits import fitted, moved_midway
 from trivox.doctor.pose import pose_from_points, turned_by
@@ -296,6 +299,27 @@ def test_command_on_a_result_folder(demo, tmp_path: Path, capsys: pytest.Capture
     assert found.value.code == 1 and "wrong unit" in capsys.readouterr().out
     torch.testing.assert_close(load_rig(corrected).cameras.t_mm, rig.cameras.t_mm, rtol=1e-6, atol=1e-3)
     assert json.loads(offsets.read_text())["later_by_frames"] == dict.fromkeys(rig.names, 0.0)
+
+
+def test_a_result_that_a_camera_did_not_help_with_sends_to_its_videos(demo, tmp_path: Path, monkeypatch, capsys):
+    """It keeps only what agreed: of two exchanged cameras nothing, and nothing could be found."""
+    out = Path(shutil.copytree(demo[0], tmp_path / "out"))
+    summary, job = (json.loads((out / name).read_text()) for name in ("summary.json", "job.json"))
+    summary["cameras"][1]["joints_used"] = 0.01
+    (out / "summary.json").write_text(json.dumps(summary))
+    name = summary["cameras"][1]["name"]
+    looked: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(examination, "look_at", lambda views, fps: looked.append([str(path) for path in views.paths]))
+        patch.setattr(examination, "examined", lambda rig, evidence: rig)
+        doctor(out / "rig.toml", out)
+    assert looked == [[file["path"] for file in job["videos"].values()]]
+    assert f"{name} hardly helped to make {out}" in (said := capsys.readouterr().err) and "looked at again" in said
+    for file in job["videos"].values():
+        file["sha256_of_ends"] = "of another file"
+    (out / "job.json").write_text(json.dumps(job))
+    doctor(out / "rig.toml", out)
+    assert "give the videos or 2D files in its place to learn why" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["nowhere"]])

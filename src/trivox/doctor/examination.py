@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from trivox.base.identity import identity, is_same_work
 from trivox.doctor.case import Case
 from trivox.doctor.diagnosis import diagnose
 from trivox.doctor.evidence import Evidence, evidence_of, sampled
@@ -35,6 +36,10 @@ from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import SKELETONS
 from trivox.options import DEFAULT_FPS, paths_of
 from trivox.progress import say
+from trivox.summary import read_summary
+
+# A camera that helped to place fewer joints than this share of what the best one did may contradict the others.
+_LITTLE_OF_MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,8 @@ def _rows(before: Case, after: Case, names: Sequence[str]) -> tuple[CameraReport
 def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
     """The cameras of a result, as the given rig has them, and the 2D joints it was made from.
 
-    Those in the result are only what agreed with its calibration: the 2D files themselves say more, where they are
-    still there.
+    Those in the result are only what agreed with its calibration: the 2D files themselves say more, and so do the
+    videos of a camera that helped little, where they are still there.
     """
     result = load_result(folder)
     if missing := [name for name in result.rig.names if name not in rig.names]:
@@ -146,7 +151,33 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
             f"the 2D files that {folder} was made from are gone: it has only those joints that agreed with its "
             "calibration; give the 2D files or the videos to judge it by all of them"
         )
+    if idle := _hardly_used(result, folder):
+        if given := _standing_videos(result, rig.names):
+            say(
+                f"{', '.join(idle)} hardly helped to make {folder}, which keeps only the joints that agreed: its "
+                "videos are looked at again"
+            )
+            return _of_videos(rig, given, rig.names)
+        say(
+            f"{', '.join(idle)} hardly helped to make {folder}, which keeps only the joints that agreed: give the "
+            "videos or 2D files in its place to learn why"
+        )
     return rig, _evidence_of_result(result)
+
+
+def _standing_videos(result: Result, names: Sequence[str]) -> list[Path]:
+    """The videos of these cameras that a result was made from; none where one is gone, or is another by now."""
+    files = files_of(result.job, "videos")
+    if not set(names) <= files.keys() or not all(files[name].exists() for name in names):
+        return []
+    same = all(is_same_work(identity(files[name]), result.job["videos"][name]) for name in names)
+    return [files[name] for name in names] if same else []
+
+
+def _hardly_used(result: Result, folder: Path) -> list[str]:
+    cameras = read_summary(result.summary, folder / "summary.json").cameras
+    most = max(camera.joints_used for camera in cameras)
+    return [camera.name for camera in cameras if camera.joints_used < _LITTLE_OF_MOST * most]
 
 
 def _evidence_of_result(result: Result) -> Evidence:
