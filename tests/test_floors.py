@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
         "drawing",
         "evaluate",
         "evaluate_model",
+        "evaluation_doubts",
         "evaluation_inputs",
         "evaluation_report",
         "export",

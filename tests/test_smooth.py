@@ -1,6 +1,7 @@
 """trivox smooth: from result folder to result folder, the raw joints kept."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from rigs import ring, standing_people
 
 from trivox.cli.main import main
 from trivox.errors import InputError
+from trivox.files.poses import save_poses
 from trivox.files.results import Result, load_result, save_result
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
@@ -17,6 +19,7 @@ from trivox.geometry.rig import Rig
 from trivox.geometry.skeletons import COCO_17
 from trivox.geometry.smoothing import smoothed
 from trivox.smooth import smooth_result
+from trivox.summary import bone_spread_mm
 
 SUMMARY = {
     "frames": 20,
@@ -88,3 +91,29 @@ def test_gaps_are_filled_in_the_file(result, tmp_path):
     arrays = np.load(tmp_path / "out" / "poses.npz")
     assert arrays["valid"].all() and np.isfinite(arrays["points_mm"]).all()
     np.testing.assert_array_equal(arrays["confidence"] == 0, gone.numpy())
+
+
+def test_the_summary_is_of_the_joints_that_are_written(result, tmp_path):
+    """A gap is filled: neither a loss nor a missing joint is left to tell of."""
+    given = load_result(result)
+    valid = given.poses.valid.clone()
+    valid[8:10] = False
+    gapped = replace(given.poses, valid=valid)
+    told = {**SUMMARY, "joints_valid": 0.9, "losses": [{"person": 0, "first": 8, "last": 9, "inside": True}]}
+    save_result(replace(given, poses=gapped, summary=told), tmp_path / "gapped")
+    poses = smooth_result(tmp_path / "gapped", tmp_path / "out")
+    found = load_result(tmp_path / "out").summary
+    assert poses.valid.all() and found["joints_valid"] == 1.0 and found["losses"] == []
+    assert found["bone_spread_mm"] == pytest.approx(bone_spread_mm(poses)) and found["cameras"] == SUMMARY["cameras"]
+
+
+def test_a_result_is_known_by_its_joints_wherever_it_lies(result, tmp_path, capsys):
+    first = smooth_result(result, tmp_path / "out")
+    moved = shutil.copytree(result, tmp_path / "elsewhere" / "moved")
+    assert torch.equal(smooth_result(moved, tmp_path / "out").points_mm, first.points_mm)
+    assert "nothing to do" in capsys.readouterr().err
+    poses = load_result(result).poses
+    save_poses(replace(poses, points_mm=poses.points_mm + 1), tmp_path / "other.npz")
+    (tmp_path / "other.npz").replace(result / "poses.npz")
+    with pytest.raises(InputError, match="other inputs or options"):
+        smooth_result(result, tmp_path / "out")

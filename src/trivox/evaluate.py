@@ -14,12 +14,12 @@ from pathlib import Path
 
 from trivox.base.work import alone_in
 from trivox.errors import InputError
+from trivox.evaluation_doubts import doubts_about_truth, in_world_of
 from trivox.evaluation_inputs import (
     Predictions,
     Rows,
     Target,
     Units,
-    better_shift,
     for_rows,
     labels_of,
     load_predictions,
@@ -83,11 +83,15 @@ def evaluate(
         refuse_to_overwrite(out, metric_json)
         predicted = load_predictions(Path(predictions), skeleton, units)
         if truth is not None:
-            target = target_of_poses(_counted(load_poses(truth), predicted))
+            known = load_poses(truth)
+            known = in_world_of(known, predicted) if isinstance(predicted, Poses) else known
+            target, rate = target_of_poses(_counted(known, predicted)), known.fps
         else:
             assert labels is not None
-            target = target_of_labels((rows or Rows()).of(labels_of(Path(labels))))
-        _say_if_shifted(predicted, target)
+            target, rate = target_of_labels((rows or Rows()).of(labels_of(Path(labels)))), None
+        if isinstance(predicted, Poses) and target.scene is not None:
+            for doubt in doubts_about_truth(predicted, target.scene, rate):
+                say(doubt)
         return scored(predicted, target, protocol, missing, files)
 
 
@@ -96,18 +100,6 @@ def _counted(truth: Poses, predicted: Predictions | Poses) -> Poses:
     if left_out := len(truth.frames) - len(counted.frames):
         say(f"{left_out} of {len(truth.frames)} frames with truth lie outside the predicted ones: not counted")
     return counted
-
-
-def _say_if_shifted(predicted: Predictions | Poses, target: Target) -> None:
-    if not isinstance(predicted, Poses) or target.scene is None:
-        return
-    if found := better_shift(predicted, target.scene):
-        shift, error_mm, shifted_mm = found
-        frames = f"{abs(shift)} frame{'s' if abs(shift) > 1 else ''} {'later' if shift > 0 else 'earlier'}"
-        say(
-            f"the predictions would fit the truth better if they were {frames}: {shifted_mm:.1f} mm in place of "
-            f"{error_mm:.1f} mm; see whether one of the two counts from 1"
-        )
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,6 @@ MM_PER_UNIT: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 # Share of the true frames that predictions must span.
 _LEAST_INSIDE = 0.9
 
-# Frames by which predictions are moved to see whether they fit better, on so many frames at least, and by how much.
-_SHIFTS = (0, -1, 1, -2, 2, -3, 3)
-_FEWEST_SHIFTED = 5
-_CLEARLY_BETTER = 0.8
-
 # The joints that the published programs write, by number.
 _PUBLISHED = {len(skeleton): skeleton for skeleton in (H36M_17, MPII_16, PANOPTIC_19)}
 
@@ -244,40 +239,15 @@ def within_predictions(truth: Poses, predicted: Predictions | Poses) -> Poses:
     return truth[inside] if inside.double().mean() >= _LEAST_INSIDE else truth
 
 
-def better_shift(predicted: Poses, truth: Poses) -> tuple[int, float, float] | None:
-    """Frames by which predictions of one person would have to be later to fit their truth clearly better, and the mean
-    errors in mm as they are and then; None where they fit best as they are.
-
-    Programs count frames from 0 or from 1, and a frame more or less is centimetres where people walk.
-    """
-    if truth.points_mm.shape[1] != 1 or predicted.points_mm.shape[1] != 1:
-        return None
-    ours = predicted.converted(truth.skeleton)
-    errors_mm = {shift: error for shift in _SHIFTS if (error := _error_at(ours, truth, shift)) is not None}
-    if 0 not in errors_mm:
-        return None
-    best = min(errors_mm, key=lambda shift: (errors_mm[shift], abs(shift)))
-    is_better = errors_mm[best] < _CLEARLY_BETTER * errors_mm[0]
-    return (best, errors_mm[0], errors_mm[best]) if is_better else None
-
-
-def _error_at(ours: Poses, truth: Poses, shift: int) -> float | None:
-    """Mean error where predictions are taken as `shift` frames later than they are numbered."""
-    frames, at, there = np.intersect1d(ours.frames.numpy() + shift, truth.frames.numpy(), return_indices=True)
-    both = ours.valid[at, 0] & truth.valid[there, 0]
-    if len(frames) < _FEWEST_SHIFTED or not both.any():
-        return None
-    apart_mm = (ours.points_mm[at, 0] - truth.points_mm[there, 0]).norm(dim=-1)
-    return float(apart_mm[both].mean())
-
-
 def _rows_of_frames(predictions: Poses, frames: np.ndarray) -> Tensor:
     """Where the predictions have these frames, all of which have to be there."""
     ours = predictions.frames.numpy()
     at = np.searchsorted(ours, frames).clip(max=len(ours) - 1)
-    if missing := int((ours[at] != frames).sum()):
+    missing = frames[ours[at] != frames]
+    if len(missing):
+        few = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
         raise InputError(
-            f"{missing} of {len(frames)} frames with truth have no prediction (they are {frames[0]} to {frames[-1]}, "
-            f"the predictions {ours[0]} to {ours[-1]}); predict the frames of the truth"
+            f"{len(missing)} of {len(frames)} frames with truth have no prediction: {few} (the truth's are {frames[0]} "
+            f"to {frames[-1]}, the predictions {ours[0]} to {ours[-1]}); predict the frames of the truth"
         )
     return torch.from_numpy(at)

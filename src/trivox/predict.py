@@ -187,7 +187,9 @@ def _assemble(
     raw, keypoints = poses.converted(wanted), _stored_keypoints(found, rig, own, wanted)
     if not smooth:
         return Result(raw, rig, keypoints, job, asdict(summary))
-    return Result(smoothed(poses).converted(wanted), rig, keypoints, job, asdict(summary), raw)
+    smooth_poses = smoothed(poses)
+    summary = summary.of_other_joints(poses, smooth_poses)
+    return Result(smooth_poses.converted(wanted), rig, keypoints, job, asdict(summary), raw)
 
 
 def _stored_keypoints(found: Followed, rig: Rig, own: Skeleton, wanted: Skeleton) -> list[Keypoints2D]:

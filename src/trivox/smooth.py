@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from hashlib import sha256
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from trivox.base.identity import identity
 from trivox.base.work import alone_in
 from trivox.files.results import load_result, refuse_nobody, save_result, standing_result
 from trivox.geometry.poses import Poses
@@ -25,11 +24,10 @@ def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float =
     given = load_result(source)
     raw = given.raw or given.poses
     refuse_nobody(raw, source, "smooth")
-    read_summary(given.summary, source / "summary.json")
+    summary = read_summary(given.summary, source / "summary.json")
     job = {
         "command": "smooth",
-        "result": str(source.resolve()),
-        "result_job_sha256": sha256(json.dumps(given.job, sort_keys=True).encode()).hexdigest(),
+        "result": identity(source / ("poses.npz" if given.raw is None else "poses_raw.npz")),
         "longest_gap_s": longest_gap_s,
     }
     with alone_in(target):
@@ -37,5 +35,6 @@ def smooth_result(result: str | Path, out: str | Path, *, longest_gap_s: float =
             say(f"{target} already holds this result; nothing to do")
             return standing.poses
         poses = smoothed(raw, longest_gap_s=longest_gap_s)
-        save_result(replace(given, poses=poses, raw=raw, job=job), target)
+        smooth = asdict(summary.of_other_joints(given.poses, poses))
+        save_result(replace(given, poses=poses, raw=raw, job=job, summary=smooth), target)
         return poses

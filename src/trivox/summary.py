@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +73,16 @@ class Summary:
     def longest_loss_s(self) -> float:
         """Of all people who were lost and found again."""
         return max((loss.last - loss.first + 1 for loss in self.losses if loss.inside), default=0) / self.fps
+
+    def of_other_joints(self, before: Poses, after: Poses) -> Summary:
+        """The same views, and what the joints alone tell: of those `after` smoothing, not of those `before`."""
+        count = int(after.valid.sum()) / max(int(before.valid.sum()), 1)
+        return replace(
+            self,
+            joints_valid=min(1.0, self.joints_valid * count),
+            bone_spread_mm=bone_spread_mm(after),
+            losses=losses(after),
+        )
 
 
 def summarise(

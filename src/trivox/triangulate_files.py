@@ -111,7 +111,8 @@ def _triangulated(
         say(doubt)
     result = Result(poses, rig, _keypoints(found, poses), job, asdict(summary))
     if smooth:
-        result = replace(result, poses=smoothed(poses), raw=poses)
+        steady = smoothed(poses)
+        result = replace(result, poses=steady, raw=poses, summary=asdict(summary.of_other_joints(poses, steady)))
     if out is not None:
         save_result(result, out)
     return result.poses
