@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from rigs import ring, standing_people
 from scene_trees import HW, Told, write_scene
 
 import trivox
+from trivox.base.identity import identity
 from trivox.cli import main
 from trivox.drawing import draw_dot, draw_line, draw_name, projected
 from trivox.errors import InputError
@@ -356,6 +358,18 @@ def test_videos_that_are_gone_or_too_short_are_told(tmp_path):
     with pytest.raises(InputError, match=r"cam2.mp4, which .* was made from, is no longer there; say where"):
         draw(out, out=tmp_path / "m.mp4")
     assert not (tmp_path / "m.mp4").exists()
+
+
+def test_another_video_in_the_place_of_one_is_not_drawn_on(tmp_path):
+    out = small_result(tmp_path)
+    job = json.loads((out / "job.json").read_text())
+    job["videos"] = {name: identity(Path(told["path"])) for name, told in job["videos"].items()}
+    (out / "job.json").write_text(json.dumps(job))
+    draw(out, out=tmp_path / "m.mp4")
+    write_clip(tmp_path / "cam2.mp4", FRAMES + 1, options={"crf": "1"})
+    with pytest.raises(InputError, match=r"cam2.mp4 is no longer what .* was made from; give that video"):
+        draw(out, out=tmp_path / "n.mp4")
+    draw(out, out=tmp_path / "n.mp4", videos=[tmp_path / f"cam{i}.mp4" for i in (1, 2)])
 
 
 def test_nothing_is_overwritten(result, tmp_path):

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from trivox.base.identity import identity, is_same_work
 from trivox.doctor.case import Case
 from trivox.doctor.diagnosis import diagnose
 from trivox.doctor.evidence import Evidence, evidence_of, sampled
@@ -29,7 +28,7 @@ from trivox.files.calibrations import load_rig
 from trivox.files.keypoints import holds_keypoints
 from trivox.files.keypoints.load import read_views
 from trivox.files.matching import fitted_cameras, size_text
-from trivox.files.results import Result, files_of, load_result
+from trivox.files.results import Result, files_of, is_unchanged, load_result
 from trivox.files.views import Views, match_cameras
 from trivox.geometry.cameras import Cameras
 from trivox.geometry.rig import Rig
@@ -142,14 +141,14 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
     rig = rig.selected(result.rig.names)
     files = files_of(result.job, "keypoints")
     paths = [files[name] for name in rig.names] if set(rig.names) <= files.keys() else []
-    if paths and all(path.exists() for path in paths):
+    if paths and all(is_unchanged(result.job, "keypoints", name) for name in rig.names):
         skeleton = result.job.get("skeleton")
         read = read_views(paths, skeleton=skeleton if skeleton in SKELETONS else None)
         return rig, read_from_files([view.keypoints for view in read], rig.cameras, result.poses.fps)
     if paths:
         say(
-            f"the 2D files that {folder} was made from are gone: it has only those joints that agreed with its "
-            "calibration; give the 2D files or the videos to judge it by all of them"
+            f"the 2D files that {folder} was made from are gone, or others by now: it has only those joints that "
+            "agreed with its calibration; give the 2D files or the videos to judge it by all of them"
         )
     if idle := _hardly_used(result, folder):
         if given := _standing_videos(result, rig.names):
@@ -168,10 +167,8 @@ def _of_result(rig: Rig, folder: Path) -> tuple[Rig, Evidence]:
 def _standing_videos(result: Result, names: Sequence[str]) -> list[Path]:
     """The videos of these cameras that a result was made from; none where one is gone, or is another by now."""
     files = files_of(result.job, "videos")
-    if not set(names) <= files.keys() or not all(files[name].exists() for name in names):
-        return []
-    same = all(is_same_work(identity(files[name]), result.job["videos"][name]) for name in names)
-    return [files[name] for name in names] if same else []
+    stand = set(names) <= files.keys() and all(is_unchanged(result.job, "videos", name) for name in names)
+    return [files[name] for name in names] if stand else []
 
 
 def _hardly_used(result: Result, folder: Path) -> list[str]:

@@ -127,6 +127,13 @@ def files_of(job: dict[str, Any], kind: str) -> dict[str, Path]:
     return {name: Path(file["path"]) for name, file in (job.get(kind) or {}).items()}
 
 
+def is_unchanged(job: dict[str, Any], kind: str, name: str) -> bool:
+    """Whether the file of a camera that a job was made from is there, with the content it had."""
+    told = job[kind][name]
+    path = Path(told["path"])
+    return path.exists() and ("sha256_of_ends" not in told or is_same_work(identity(path), told))
+
+
 def load_summary(out: Path) -> dict[str, Any]:
     """Only the summary of a result folder."""
     return _load_json(out / "summary.json")

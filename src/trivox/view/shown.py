@@ -14,7 +14,7 @@ from trivox.errors import InputError
 from trivox.files.calibrations import UpAxis, load_rig
 from trivox.files.calibrations.records import AXES
 from trivox.files.poses import load_poses
-from trivox.files.results import files_of, load_job
+from trivox.files.results import files_of, is_unchanged, load_job
 from trivox.files.views import Views, refuse_names_alone
 from trivox.geometry.axes import turned_upright
 from trivox.geometry.poses import Poses
@@ -169,6 +169,9 @@ def _views(
     lost = [path for path in told.values() if not path.exists()]
     if lost:
         return None, (f"pictures are left out: {lost[0]} is not there any more; give the --videos",)
+    others = [path for name, path in told.items() if folder and not is_unchanged(load_job(folder), "videos", name)]
+    if others:
+        return None, (f"pictures are left out: {others[0]} is not what the result was made from; give the --videos",)
     if not told or rig is None:
         return None, () if rig is None else ("there are no pictures: nothing tells the videos; give the --videos",)
     try:

@@ -15,7 +15,7 @@ from trivox.evaluation_inputs import Predictions, Rows, Units, labels_of, load_p
 from trivox.files.matching import ImageFit
 from trivox.files.poses import load_poses
 from trivox.files.reference_configs import read_reference_training
-from trivox.files.results import Result, files_of, load_result
+from trivox.files.results import Result, files_of, is_unchanged, load_result
 from trivox.files.views import Views, refuse_names_alone, turned_points
 from trivox.geometry.keypoints import Keypoints2D
 from trivox.geometry.poses import Poses
@@ -90,6 +90,11 @@ def _videos_of(folder: Result | None, path: Path) -> tuple[list[Path], Sequence[
     paths = [told[name] for name in folder.rig.names]
     for lost in [at for at in paths if not at.exists()]:
         raise InputError(f"{lost}, which {path} was made from, is no longer there; say where (--videos VIDEO ...)")
+    for name in folder.rig.names:
+        if not is_unchanged(folder.job, "videos", name):
+            raise InputError(
+                f"{told[name]} is no longer what {path} was made from; give that video (--videos VIDEO ...)"
+            )
     return paths, folder.rig.names
 
 
